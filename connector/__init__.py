@@ -1,0 +1,1 @@
+"""Carries HR files to Microsoft Entra ID's API-driven inbound provisioning, with every row accounted for."""

@@ -1,0 +1,86 @@
+"""What can go wrong, as a tree; the class says what the caller does next.
+
+ConnectorError
+├── Unusable            nothing that a retry could mend: somebody must change a file
+│   ├── FeedUnusable    ... the feed file
+│   └── DropUnusable    ... the drop as a whole
+├── Retryable           the same call may go through later, after `wait` seconds
+├── Refused             Entra answered 400: the request's content is at fault
+├── Stopped             an administrator must act first (403, 404, a token that cannot be had)
+└── Conflict            somebody else changed or holds the blob: read again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that is wrong, as data.
+
+    `message` says what is wrong and names the key or column, never a person's value. `advice` says what to do.
+    `column` is a drop's column or a feed file's key (dotted). `line` and `position` count from 1; 0 is "none".
+    """
+
+    message: str
+    advice: str = ""
+    column: str = ""
+    line: int = 0
+    position: int = 0
+
+    def __str__(self) -> str:
+        where = f"line {self.line}" + (f", column {self.position}" if self.position else "") if self.line else ""
+        text = f"{where}: {self.message}" if where else self.message
+        return f"{text} ({self.advice})" if self.advice else text
+
+
+class ConnectorError(Exception):
+    """The root of everything that the connector raises on purpose."""
+
+
+class Unusable(ConnectorError):
+    """A file that somebody must change. Carries every fault that was found, not the first."""
+
+    def __init__(self, name: str, faults: Sequence[Fault]) -> None:
+        self.name = name
+        self.faults = tuple(faults)
+        super().__init__("\n".join(f"{name}: {fault}" for fault in self.faults))
+
+
+class FeedUnusable(Unusable):
+    """The feed file cannot be used; `faults` carry lines."""
+
+
+class DropUnusable(Unusable):
+    """The drop as a whole cannot be read."""
+
+
+class Retryable(ConnectorError):
+    """The same call may succeed later. `wait` is what the other side asked for, in seconds, where it did."""
+
+    def __init__(self, message: str, *, wait: float | None = None) -> None:
+        self.wait = wait
+        super().__init__(message)
+
+
+class Refused(ConnectorError):
+    """Entra answered 400. `code` and `message` are Graph's own words."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"{code}: {message}" if message else code)
+
+
+class Stopped(ConnectorError):
+    """Sending or settling cannot go on until an administrator acts. `advice` says what to do."""
+
+    def __init__(self, message: str, *, advice: str) -> None:
+        self.advice = advice
+        super().__init__(f"{message} ({advice})")
+
+
+class Conflict(ConnectorError):
+    """A compare-and-swap lost, or another instance holds the lease."""

@@ -1,0 +1,277 @@
+"""Microsoft Graph over HTTP: bulk upload, provisioning log, job status. All HTTP of the connector is here.
+
+The token goes to the origin of GRAPH_BASE_URL and nowhere else (design.md, section 3): paths are joined to that origin,
+redirects are not followed, and a link that Graph hands out is followed on the same origin only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+import orjson
+
+from connector.clock import Clock
+from connector.errors import Refused, Retryable, Stopped
+from connector.settle import Event, parse_event
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken, TokenCredential
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+# A page holds hundreds of events: a log that needs more pages than this is a link that leads in circles.
+MAX_PAGES = 20_000
+# A token is renewed this long before it expires, so that none expires on its way.
+TOKEN_MARGIN = 300.0
+
+_NO_TOKEN = (
+    "assign the managed identity and set AZURE_CLIENT_ID to its client id; `python -m connector doctor` checks it"
+)
+_FORBIDDEN = {
+    "upload": "grant SynchronizationData-User.Upload to the connector's identity (infra/grant-graph-roles.sh)",
+    "log": "grant ProvisioningLog.Read.All to the connector's identity (infra/grant-graph-roles.sh)",
+    "job": "grant Synchronization.Read.All to the connector's identity, or leave it: it is optional",
+}
+_NOT_FOUND = "compare the feed's endpoint with Provisioning API Endpoint in the portal: the app or its job is not there"
+
+
+class Throttled(Retryable):
+    """429. `wait` is Retry-After in seconds, where Graph gave one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """202: `at` is the earliest time, by the server's clock where it tells, at which Entra had the request."""
+
+    at: datetime
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """`synchronizationJob.status`: code is Active, Paused, Quarantine, NotConfigured, NotRun or something newer."""
+
+    code: str
+    reason: str = ""
+
+
+class TokenSource:
+    """Bearer tokens for Graph, kept until shortly before they expire.
+
+    `connect` makes a credential. A token that Graph refused is dropped together with its credential, whose own cache
+    would give the same one again.
+    """
+
+    def __init__(self, connect: Callable[[], TokenCredential], scope: str) -> None:
+        self._connect = connect
+        self._scope = scope
+        self._credential: TokenCredential | None = None
+        self._token: AccessToken | None = None
+        self._lock = asyncio.Lock()
+
+    async def token(self) -> str:
+        """Raises Retryable when there is none to be had now."""
+        async with self._lock:
+            # The credential counts in the machine's own time, and so must this.
+            if self._token is None or self._token.expires_on - TOKEN_MARGIN < time.time():
+                self._token = await asyncio.to_thread(self._fetch)
+            return self._token.token
+
+    def refuse(self, token: str) -> None:
+        """Graph answered 401 to `token`."""
+        if self._token is not None and self._token.token == token:
+            self._token = None
+            self._credential = None
+
+    def _fetch(self) -> AccessToken:
+        from azure.core.exceptions import AzureError
+
+        if self._credential is None:
+            self._credential = self._connect()
+        try:
+            return self._credential.get_token(self._scope)
+        except AzureError as error:
+            self._credential = None
+            raise Retryable(f"no token for Microsoft Graph ({type(error).__name__}): {_NO_TOKEN}") from error
+
+
+class Graph:
+    """One tenant's Graph. Methods raise Throttled, Retryable, Refused (400) or Stopped (401, 403, 404)."""
+
+    def __init__(
+        self, base_url: str, tokens: TokenSource, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._base = base_url
+        self._origin = _origin(base_url)
+        self._tokens = tokens
+        self._clock = clock
+        limits = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=60)
+        self._http = httpx.AsyncClient(
+            timeout=TIMEOUT,
+            limits=limits,
+            transport=transport,
+            follow_redirects=False,
+            # A proxy of the environment tunnels https; of http it would read the token.
+            trust_env=self._origin[0] == "https",
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def upload(self, path: str, body: bytes) -> Accepted:
+        """POST of one bulk request (Graph page "synchronizationJob: bulkUpload")."""
+        started = self._clock.now()
+        begun = self._clock.monotonic()
+        answer = await self._call("upload", "POST", self._base + path, body)
+        if answer.status_code != 202:
+            raise Retryable(f"Graph answered {answer.status_code} to a bulk request, where 202 means accepted")
+        return Accepted(
+            at=_earliest(answer.headers, started, self._clock.monotonic() - begun),
+            request_id=_printable(answer.headers.get("request-id", "")),
+        )
+
+    async def job(self, path: str) -> JobStatus:
+        """GET of the job (Graph page "Get synchronizationJob")."""
+        status = _object(_object(_json(await self._call("job", "GET", self._base + path))).get("status"))
+        quarantine = _object(status.get("quarantine"))
+        return JobStatus(code=str(status.get("code") or ""), reason=str(quarantine.get("reason") or ""))
+
+    async def events(self, job_id: str, since: datetime) -> AsyncIterator[list[Event]]:
+        """The job's provisioning log from `since` on, page by page (Graph page "List provisioningObjectSummary").
+
+        Unknown fields and values are passed over. Raises Stopped for an @odata.nextLink that leaves Graph's origin.
+        """
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        criteria = f"jobId eq '{job_id.replace(chr(39), chr(39) * 2)}' and activityDateTime ge {moment}"
+        url = f"{self._base}/v1.0/auditLogs/provisioning?$filter={quote(criteria, safe=chr(39))}"
+        seen: set[str] = set()
+        while url:
+            if url in seen or len(seen) >= MAX_PAGES:
+                raise Retryable("the provisioning log's pages lead in a circle")
+            seen.add(url)
+            page = _object(_json(await self._call("log", "GET", url)))
+            values = page.get("value")
+            yield [event for item in (values if isinstance(values, list) else []) if (event := parse_event(item))]
+            link = page.get("@odata.nextLink")
+            url = self._same_origin(link) if isinstance(link, str) and link else ""
+
+    def _same_origin(self, link: str) -> str:
+        # Some servers hand out relative links; joined to the origin they are harmless.
+        joined = str(httpx.URL(self._base + "/").join(link))
+        if _origin(joined) != self._origin or urlsplit(joined).username:
+            raise Stopped(
+                "the provisioning log's @odata.nextLink leads to another host and was not followed",
+                advice="check GRAPH_BASE_URL: a token is sent to its host alone",
+            )
+        return joined
+
+    async def _call(self, kind: str, method: str, url: str, body: bytes | None = None) -> httpx.Response:
+        token = await self._tokens.token()
+        answer = await self._send(method, url, token, body)
+        if answer.status_code == 401:
+            self._tokens.refuse(token)
+            answer = await self._send(method, url, await self._tokens.token(), body)
+        _raise_for_status(kind, answer, self._clock)
+        return answer
+
+    async def _send(self, method: str, url: str, token: str, body: bytes | None) -> httpx.Response:
+        headers = {
+            "Authorization": f"Bearer {token}",
+            # So that Microsoft's support can find the call (Graph page "Best practices").
+            "client-request-id": str(uuid.uuid4()),
+        }
+        if body is not None:
+            headers["Content-Type"] = "application/scim+json"
+        try:
+            return await self._http.request(method, url, headers=headers, content=body)
+        except httpx.RequestError as error:
+            raise Retryable(f"Graph could not be reached ({type(error).__name__})") from error
+
+
+def _raise_for_status(kind: str, answer: httpx.Response, clock: Clock) -> None:
+    status = answer.status_code
+    if answer.is_success:
+        return
+    code, message = _graph_error(answer)
+    said = f"Graph answered {status} {code}".rstrip()
+    wait = retry_after(answer.headers.get("Retry-After"), clock.now())
+    if status == 429:
+        raise Throttled(said, wait=wait)
+    if status in {408, 425} or status >= 500:
+        raise Retryable(said, wait=wait)
+    if status == 401:
+        raise Stopped(f"{said}, with a fresh token too", advice=_NO_TOKEN)
+    if status == 403:
+        raise Stopped(said, advice=_FORBIDDEN[kind])
+    if status == 404:
+        raise Stopped(said, advice=_NOT_FOUND)
+    if answer.is_redirect:
+        raise Stopped(f"{said}, a redirect, which was not followed", advice="set GRAPH_BASE_URL to your cloud's Graph")
+    raise Refused(code or str(status), message)
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds of a Retry-After header, given in seconds or as an HTTP date (RFC 9110 section 10.2.3); None if odd.
+
+    Never negative. The caller caps it: a header must not be able to stop the connector for a year.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(text) - now).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _earliest(headers: Mapping[str, str], started: datetime, took: float) -> datetime:
+    """The Date header is the end of the call in whole seconds; one second less for what rounding hides."""
+    try:
+        return parsedate_to_datetime(headers["Date"]).astimezone(UTC) - timedelta(seconds=took + 1)
+    except (KeyError, ValueError, TypeError):
+        return started - timedelta(seconds=1)
+
+
+def _graph_error(answer: httpx.Response) -> tuple[str, str]:
+    try:
+        error = _object(_object(orjson.loads(answer.content)).get("error"))
+    except orjson.JSONDecodeError:
+        return "", ""
+    return _printable(str(error.get("code") or "")), str(error.get("message") or "")
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return orjson.loads(answer.content)
+    except orjson.JSONDecodeError as error:
+        # Half a page or a gateway's error page: neither says anything about the log.
+        raise Retryable("Graph answered with something that is not JSON") from error
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _printable(text: str) -> str:
+    return "".join(c for c in text[:200] if c.isprintable())
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)

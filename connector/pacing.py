@@ -1,0 +1,181 @@
+"""How fast to send: the limit of calls in a window as the server sees it, and the quota of calls in 24 hours.
+
+Pure: time comes in as an argument. `uplink.py` waits and sends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from connector.settings import Limit
+
+# The two clocks' readings, and the timers of both machines, are not finer than this.
+MARGIN = 0.015
+# Calls whose fastest round trip stands for the path's own delay.
+_SAMPLE = 400
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call, from its start until its answer; seconds of a monotonic clock."""
+
+    started: float
+    ended: float | None = None
+
+
+class Window:
+    """Keeps any `limit.seconds` of the *server's* clock to at most `limit.calls`, and uses them up.
+
+    A call reaches the server some time between its start and its answer. What its round trip took longer than the
+    fastest one bounds how much later than usual it can have arrived: `started + excess` is the latest arrival (but for
+    the path's constant delay, which shifts all calls alike). A call still in flight may be arriving now. So a call may
+    start when fewer than `calls` others are in flight or have a latest arrival within the last window: jitter narrows
+    the pace by what it amounts to, and constant latency not at all.
+    """
+
+    def __init__(self, limit: Limit) -> None:
+        self._limit = limit
+        self._allowed = limit.calls
+        self._in_flight: set[Call] = set()
+        self._arrivals: deque[tuple[float, float]] = deque()
+        self._round_trips: deque[float] = deque(maxlen=_SAMPLE)
+        self._closed_until = -math.inf
+        self._raised = -math.inf
+        self._last_start = -math.inf
+
+    def assume(self, calls: int, now: float) -> None:
+        """A sender before this one made `calls` of which nothing else is known than that they may be as late as now."""
+        for _ in range(min(calls, self._limit.calls)):
+            self._arrivals.append((now, now))
+
+    def wait(self, now: float) -> float:
+        """Seconds until a call may start, as things stand; infinity: not before a call in flight ends."""
+        if now < self._closed_until:
+            return self._closed_until - now
+        self._recover(now)
+        horizon = now - self._limit.seconds - MARGIN
+        late = sorted(at for _, at in self._arrivals if at > horizon)
+        free = self._allowed - len(self._in_flight) - len(late)
+        if free > 0:
+            return 0.0
+        # The oldest latest-arrivals leave the window first.
+        need = 1 - free
+        return late[need - 1] - horizon if need <= len(late) else math.inf
+
+    def start(self, now: float) -> Call:
+        call = Call(now)
+        self._in_flight.add(call)
+        self._last_start = now
+        return call
+
+    def end(self, call: Call, now: float) -> None:
+        """The answer is here, whatever it was, or the connection failed."""
+        call.ended = now
+        self._in_flight.discard(call)
+        took = now - call.started
+        self._round_trips.append(took)
+        fastest = min(self._round_trips)
+        self._arrivals.append((call.started, call.started + took - fastest))
+        horizon = now - self._limit.seconds - MARGIN
+        while self._arrivals and self._arrivals[0][1] <= horizon:
+            self._arrivals.popleft()
+
+    def quiet(self, now: float) -> float:
+        """Seconds since the last call started."""
+        return now - self._last_start
+
+    def throttled(self, now: float, wait: float) -> None:
+        """The server said 429: somebody else uses the tenant too. Close for `wait`, then probe with half as many."""
+        if now >= self._closed_until:
+            self._allowed = max(1, self._allowed // 2)
+        self._closed_until = max(self._closed_until, now + wait)
+        self._raised = self._closed_until
+
+    def _recover(self, now: float) -> None:
+        # A window without a 429 doubles what is allowed: from one call back to forty in half a minute.
+        while self._allowed < self._limit.calls and now >= self._raised + self._limit.seconds:
+            self._allowed = min(self._limit.calls, self._allowed * 2)
+            self._raised = max(self._raised + self._limit.seconds, now - self._limit.seconds)
+
+    @property
+    def used(self) -> int:
+        """Calls that count against the window at the moment of the last question."""
+        return len(self._in_flight) + len(self._arrivals)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """`uplink.json`: what the next sender must know. Calls of the last 24 hours by minute, as minutes since 1970.
+
+    `quota_until`: Graph itself said that the quota is used up, and this is when to try again. `outage`: since when
+    nothing has gone through; the next sender tries with one request alone.
+    """
+
+    calls: dict[int, int] = field(default_factory=dict)
+    quota_until: datetime | None = None
+    outage: datetime | None = None
+
+    @classmethod
+    def parse(cls, data: bytes) -> Ledger:
+        """A ledger that is damaged counts as empty: Graph keeps its own count, and says 429."""
+        try:
+            found = orjson.loads(data)
+            return cls(
+                calls={int(minute): int(calls) for minute, calls in found.get("calls", {}).items()},
+                quota_until=_moment(found.get("quota_until")),
+                outage=_moment(found.get("outage")),
+            )
+        except (ValueError, AttributeError, TypeError):
+            return cls()
+
+    def dump(self) -> bytes:
+        data: Mapping[str, object] = {
+            "calls": {str(minute): calls for minute, calls in sorted(self.calls.items())},
+            "quota_until": self.quota_until and self.quota_until.isoformat(),
+            "outage": self.outage and self.outage.isoformat(),
+        }
+        return orjson.dumps(data, option=orjson.OPT_INDENT_2)
+
+    def used(self, now: datetime, quota: Limit) -> int:
+        """Calls in the window that ends now. A minute counts until its last second has left the window."""
+        oldest = _minute(now - timedelta(seconds=quota.seconds))
+        self.calls = {minute: calls for minute, calls in self.calls.items() if minute >= oldest}
+        return sum(self.calls.values())
+
+    def left(self, now: datetime, quota: Limit) -> int:
+        return max(0, quota.calls - self.used(now, quota))
+
+    def set_aside(self, now: datetime, calls: int) -> int:
+        """Counts calls before they are made, so that a crash cannot lose count; gives the minute they count in."""
+        minute = _minute(now)
+        self.calls[minute] = self.calls.get(minute, 0) + calls
+        return minute
+
+    def give_back(self, minute: int, calls: int) -> None:
+        """Of what was set aside, `calls` were not made."""
+        self.calls[minute] = max(0, self.calls.get(minute, 0) - calls)
+
+    def frees_at(self, now: datetime, quota: Limit, calls: int = 1) -> datetime:
+        """When `calls` more can be made: as the oldest minutes leave the window."""
+        free = quota.calls - self.used(now, quota)
+        if free >= calls:
+            return now
+        for minute in sorted(self.calls):
+            free += self.calls[minute]
+            if free >= calls:
+                return datetime.fromtimestamp((minute + 1) * 60, UTC) + timedelta(seconds=quota.seconds)
+        return now + timedelta(seconds=quota.seconds)
+
+
+def _minute(now: datetime) -> int:
+    return int(now.timestamp() // 60)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

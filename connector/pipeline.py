@@ -1,0 +1,166 @@
+"""The two stories, readable from top to bottom: a drop has landed, and the timer ticks.
+
+State is in storage, every step can be repeated, and ticks alone would bring everything home.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from connector.clock import Clock, SystemClock
+from connector.errors import ConnectorError, Unusable
+from connector.graph import Graph, TokenSource
+from connector.planning import Planner
+from connector.report import parse_summary
+from connector.run import Drop, Run, State, Summary
+from connector.settings import Settings
+from connector.settling import Settler
+from connector.store import RunEntry, Store
+from connector.uplink import Uplink
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Everything that the two functions and the command line do."""
+
+    def __init__(self, store: Store, graph: Graph, clock: Clock, settings: Settings) -> None:
+        self._store = store
+        self._planner = Planner(store, clock, settings)
+        self._settler = Settler(store, graph, clock, settings)
+        self._uplink = Uplink(
+            store, graph, clock, settings, upload_path=self._upload_path, respool=self._planner.respool
+        )
+
+    async def on_drop(self, path: str) -> None:
+        """A blob has landed at `<feed>/<name>`: plans it and what of its feed was left before it, then sends.
+
+        An unusable file is a rejected run, and no exception. Raises Retryable or Stopped for what a retry may mend.
+        """
+        drop = await asyncio.to_thread(self._store.drop, path)
+        if drop is None:
+            # Deleted or renamed since; what replaced it has an event of its own.
+            log.info("drop is gone")
+            return
+        await asyncio.to_thread(self._sweep, drop.feed)
+        await self._drain()
+
+    async def on_tick(self) -> list[Summary]:
+        """Sweep, drain, settle. Gives the summaries of the runs that moved or are still open.
+
+        A part that fails does not keep the next from trying; the first error is raised at the end.
+        """
+        touched: dict[tuple[str, str], None] = {}
+        errors: list[ConnectorError] = []
+        try:
+            for run in await asyncio.to_thread(self._sweep, None):
+                touched[run.feed, run.id] = None
+        except ConnectorError as error:
+            errors.append(error)
+        for step in (self._drain, self._settle):
+            try:
+                for key in await step():
+                    touched[key] = None
+            except ConnectorError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return [s for key in touched if (s := await asyncio.to_thread(self._summary, *key))]
+
+    def _sweep(self, only: str | None) -> list[Run]:
+        """Every drop without a run gets one, in the order in which they landed; unfinished plans are finished."""
+        overview = self._store.overview()
+        drops: dict[tuple[str, str], Drop] = {}
+        for drop in self._store.drops(only):
+            drops[drop.feed, drop.run_id] = drop
+        for (feed, run_id), entry in overview.items():
+            if entry.state is State.PLANNING and (only is None or feed == only) and (feed, run_id) not in drops:
+                # Its blob was deleted or replaced meanwhile, which planning finds out and says.
+                found = self._store.run(feed, run_id)
+                if found is not None:
+                    drops[feed, run_id] = found[0].drop
+        planned: list[Run] = []
+        errors: list[ConnectorError] = []
+        for key, drop in sorted(drops.items(), key=lambda item: (item[1].landed, item[0])):
+            try:
+                if self._to_be_planned(overview.get(key), key):
+                    run = self._planner.plan(drop, self._settler.publish)
+                    if run is not None:
+                        planned.append(run)
+            except Unusable as error:
+                log.error("run is damaged", extra={"feed": drop.feed, "run": drop.run_id})
+                errors.append(error)
+            except ConnectorError as error:
+                log.warning("planning failed", extra={"feed": drop.feed, "run": drop.run_id})
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return planned
+
+    def _to_be_planned(self, entry: RunEntry | None, key: tuple[str, str]) -> bool:
+        if entry is None or entry.state is State.PLANNING:
+            return True
+        return entry.state is State.REJECTED and self._planner.reopen(*key)
+
+    async def _drain(self) -> list[tuple[str, str]]:
+        drained = await self._uplink.drain()
+        for feed, run_id in sorted(drained.runs):
+            found = await asyncio.to_thread(self._store.run, feed, run_id)
+            if found is not None and not found[0].state.final:
+                await asyncio.to_thread(self._settler.publish, found[0])
+        if drained.problem:
+            log.info("sending paused", extra={"code": drained.problem.code})
+        return sorted(drained.runs)
+
+    async def _settle(self) -> list[tuple[str, str]]:
+        return [(run.feed, run.id) for run in await self._settler.settle()]
+
+    def _upload_path(self, run: Run) -> str:
+        return self._planner.feed(run.feed)[0].feed.endpoint.upload_path
+
+    def _summary(self, feed: str, run_id: str) -> Summary | None:
+        found = self._store.summary(feed, f"{run_id}.json")
+        return parse_summary(found[0]) if found else None
+
+
+@asynccontextmanager
+async def connected(
+    settings: Settings,
+    *,
+    credential: Callable[[str], TokenCredential],
+    clock: Clock | None = None,
+) -> AsyncIterator[Pipeline]:
+    """A pipeline over the storage account and the Graph of the settings.
+
+    `credential` makes the credential of a client id ("": the system-assigned identity), anew at every call.
+    """
+    clock = clock or SystemClock()
+    storage = None if settings.connection_string else credential(settings.storage_client_id)
+    store = Store.connect(settings, storage)
+    tokens = TokenSource(lambda: credential(settings.graph_client_id), f"{settings.graph}/.default")
+    graph = Graph(settings.graph, tokens, clock)
+    try:
+        yield Pipeline(store, graph, clock, settings)
+    finally:
+        await graph.close()
+
+
+def managed_identity(client_id: str) -> TokenCredential:
+    """The function app's identity."""
+    from azure.identity import ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=client_id or None)
+
+
+def developer_identity(client_id: str) -> TokenCredential:
+    """On the command line: a managed identity where there is one, else the developer's own sign-in."""
+    from azure.identity import DefaultAzureCredential
+
+    return DefaultAzureCredential(managed_identity_client_id=client_id or None)

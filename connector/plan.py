@@ -1,0 +1,178 @@
+"""Decides what becomes of every row of a drop, and packs the people who are to be sent into bulk requests.
+
+Pure: the same rows, mapping and duplicates give the same decisions and byte-identical bodies (design.md, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import orjson
+
+from connector.errors import Fault
+from connector.mapping import FILTERED, Rejected
+from connector.readers import BadRow
+from connector.run import Decision, PlannedRow
+
+# Graph refuses more than 50 operations a request (Graph page "synchronizationJob: bulkUpload").
+PEOPLE_PER_REQUEST = 50
+
+_HEAD = b'{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":['
+_TAIL = b'],"failOnErrors":null}'
+
+Cells = Sequence[Any]
+
+
+class RowMapping(Protocol):
+    """What a plan needs of a mapping that is bound to a drop's columns (`mapping.BoundMapping`)."""
+
+    def external_id(self, cells: Cells, /) -> str: ...
+
+    def map(self, cells: Cells, /) -> dict[str, Any] | Rejected | object: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkRequest:
+    """One body for `/bulkUpload`: its number in the run, counting from 1, and how many people it carries."""
+
+    number: int
+    people: int
+    body: bytes
+
+    @property
+    def digest(self) -> str:
+        return digest(self.body)
+
+
+def digest(data: bytes) -> str:
+    """The 128-bit BLAKE2b of a serialised record or body, in hex."""
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def bulk_body(operations: Sequence[bytes]) -> bytes:
+    """A SCIM BulkRequest (RFC 7644 section 3.7) of serialised operations."""
+    return _HEAD + b",".join(operations) + _TAIL
+
+
+def operation(external_id: str, user: bytes) -> bytes:
+    """One operation. POST /Users is Entra's upsert (Graph page "synchronizationJob: bulkUpload")."""
+    return b'{"method":"POST","path":"/Users","bulkId":' + orjson.dumps(external_id) + b',"data":' + user + b"}"
+
+
+class LastRows:
+    """Finds the rows that a later row with the same externalId replaces, in memory that does not grow with the drop.
+
+    A fixed bitmap says "perhaps seen before"; only those externalIds (the true duplicates, and about one in a hundred
+    of a million others) are kept, each with the last row that had it.
+    """
+
+    BITS = 26
+
+    def __init__(self) -> None:
+        self._bitmap = bytearray(1 << (self.BITS - 3))
+        self._last: dict[str, int] = {}
+
+    def see(self, row: int, external_id: str) -> None:
+        """To be called for every row that has an externalId, in order, before `replaced_by` is asked."""
+        place = hash(external_id) & ((1 << self.BITS) - 1)
+        byte, bit = place >> 3, 1 << (place & 7)
+        if self._bitmap[byte] & bit:
+            self._last[external_id] = row
+        else:
+            self._bitmap[byte] |= bit
+
+    def replaced_by(self, row: int, external_id: str) -> int:
+        """The number of the last row with this externalId where that is not `row` itself, else 0."""
+        last = self._last.get(external_id, 0)
+        return last if last > row else 0
+
+
+def last_rows(rows: Iterable[tuple[int, Any] | BadRow], mapping: RowMapping) -> LastRows:
+    """The first pass over a drop."""
+    found = LastRows()
+    external_id = mapping.external_id
+    for row in rows:
+        if not isinstance(row, BadRow):
+            number, cells = row
+            key = external_id(cells)
+            if key:
+                found.see(number, key)
+    return found
+
+
+def plan(
+    rows: Iterable[tuple[int, Any] | BadRow], mapping: RowMapping, last: LastRows
+) -> Iterator[PlannedRow | BulkRequest]:
+    """The second pass: one `PlannedRow` for every row, in order, and each bulk request as soon as it is full.
+
+    A `PlannedRow` may come before the `BulkRequest` that its `request` names. The last row with an externalId wins, and
+    the others are duplicates, whatever becomes of the last: sending an older row instead would be a guess.
+    """
+    operations: list[bytes] = []
+    number = 1
+    map_row = mapping.map
+    replaced_by = last.replaced_by
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield PlannedRow(row=row.number, decision=Decision.REJECTED, faults=(row.fault,))
+            continue
+        position, cells = row
+        external_id = mapping.external_id(cells)
+        if external_id and (later := replaced_by(position, external_id)):
+            reason = f"a later row, {later}, has the same externalId; that one was used"
+            yield PlannedRow(row=position, decision=Decision.DUPLICATE, external_id=external_id, reason=reason)
+            continue
+        user = map_row(cells)
+        if isinstance(user, dict):
+            record = orjson.dumps(user)
+            operations.append(operation(external_id, record))
+            yield PlannedRow(
+                row=position, decision=Decision.SEND, external_id=external_id, digest=digest(record), request=number
+            )
+            if len(operations) == PEOPLE_PER_REQUEST:
+                yield BulkRequest(number=number, people=len(operations), body=bulk_body(operations))
+                operations.clear()
+                number += 1
+        elif isinstance(user, Rejected):
+            yield PlannedRow(row=position, decision=Decision.REJECTED, external_id=external_id, faults=user.faults)
+        elif user is FILTERED:
+            yield PlannedRow(row=position, decision=Decision.FILTERED, external_id=external_id)
+        else:
+            raise AssertionError("a mapping gives a user, Rejected or FILTERED")
+    if operations:
+        yield BulkRequest(number=number, people=len(operations), body=bulk_body(operations))
+
+
+_DECISIONS = {decision.value: decision for decision in Decision}
+
+
+def plan_line(row: PlannedRow) -> bytes:
+    """One line of `plan.jsonl.gz`, newline included. Empty fields are left out."""
+    line: dict[str, Any] = {"row": row.row, "externalId": row.external_id, "decision": row.decision.value}
+    if row.request:
+        line["digest"] = row.digest
+        line["request"] = row.request
+    if row.reason:
+        line["reason"] = row.reason
+    for key, faults in (("faults", row.faults), ("warnings", row.warnings)):
+        if faults:
+            line[key] = [{"column": f.column, "message": f.message, "advice": f.advice} for f in faults]
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def parse_plan_line(line: bytes) -> PlannedRow:
+    """The inverse of `plan_line`."""
+    data = orjson.loads(line)
+    return PlannedRow(
+        row=data["row"],
+        external_id=data["externalId"],
+        decision=_DECISIONS[data["decision"]],
+        digest=data.get("digest", ""),
+        request=data.get("request", 0),
+        reason=data.get("reason", ""),
+        faults=tuple(Fault(**fault) for fault in data.get("faults", ())),
+        warnings=tuple(Fault(**fault) for fault in data.get("warnings", ())),
+    )

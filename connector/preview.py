@@ -1,0 +1,87 @@
+"""`python -m connector preview`: what a file would become, without storage or network."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+from connector.errors import Fault, Unusable
+from connector.mapping import load_feed
+from connector.plan import BulkRequest
+from connector.planning import DropRejected, decide
+from connector.report import rejects_csv
+from connector.run import Decision, PlannedRow
+
+SOME_REJECTED = 3
+
+
+def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
+    """Bodies to stdout as JSON Lines, or one file each to `out`; counts and rejected rows to stderr.
+
+    Gives 0 when every row maps, 3 when some are rejected. Raises Unusable.
+    """
+
+    def beside(name: str) -> bytes:
+        return (feed_path.parent / name).read_bytes()
+
+    feed = load_feed(_read(feed_path), name=str(feed_path), files=beside, graph=None)
+    landed = datetime.fromtimestamp(_stat(file_path), UTC)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for stale in out.glob("[0-9][0-9][0-9][0-9][0-9][0-9]*.json"):
+            stale.unlink()
+    counts: Counter[Decision] = Counter()
+    unsent: list[PlannedRow] = []
+    requests = 0
+    notes: tuple[str, ...] = ()
+    try:
+        for item in decide(lambda: file_path.open("rb"), name=str(file_path), landed=landed, feed=feed):
+            if isinstance(item, BulkRequest):
+                requests += 1
+                if out is None:
+                    sys.stdout.buffer.write(item.body + b"\n")
+                else:
+                    (out / f"{item.number:06d}.json").write_bytes(item.body)
+            elif isinstance(item, tuple):
+                notes = item
+            else:
+                counts[item.decision] += 1
+                if item.decision in {Decision.REJECTED, Decision.DUPLICATE}:
+                    unsent.append(item)
+        sys.stdout.flush()
+    except DropRejected as error:
+        raise error.cause from None
+    _tell(counts, unsent, notes, requests)
+    if out is not None:
+        (out / "rejects.csv").write_text("".join(rejects_csv(unsent)), encoding="utf-8", newline="")
+    return SOME_REJECTED if counts[Decision.REJECTED] else 0
+
+
+def _tell(counts: Counter[Decision], unsent: list[PlannedRow], notes: tuple[str, ...], requests: int) -> None:
+    parts = ", ".join(f"{counts[decision]} {decision.value}" for decision in Decision if counts[decision])
+    print(f"{counts.total()} rows: {parts or 'none'}; {requests} bulk requests", file=sys.stderr)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    for row in unsent:
+        who = f"row {row.row}" + (f" (externalId {row.external_id})" if row.external_id else "")
+        for fault in row.faults:
+            print(f"{who}: {fault}", file=sys.stderr)
+        if row.reason:
+            print(f"{who}: {row.decision.value}: {row.reason}", file=sys.stderr)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Unusable(str(path), [Fault(message=f"cannot be read: {error.strerror}")]) from None
+
+
+def _stat(path: Path) -> float:
+    try:
+        with path.open("rb"):
+            return path.stat().st_mtime
+    except OSError as error:
+        raise Unusable(str(path), [Fault(message=f"cannot be read: {error.strerror}")]) from None

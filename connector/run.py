@@ -1,0 +1,248 @@
+"""A run's vocabulary: its state, the decisions of its plan, its receipts, outcomes and summary. Plain data, no I/O."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+
+from connector.errors import Fault
+
+
+class State(enum.StrEnum):
+    """`planning -> sending -> settling -> settled`; side exits `rejected` (unusable) and `held` (a guard tripped)."""
+
+    PLANNING = "planning"
+    SENDING = "sending"
+    SETTLING = "settling"
+    SETTLED = "settled"
+    HELD = "held"
+    REJECTED = "rejected"
+
+    @property
+    def final(self) -> bool:
+        return self in {State.SETTLED, State.REJECTED}
+
+
+class Decision(enum.StrEnum):
+    """What a plan says of one row; each is a count of `Rows`."""
+
+    SEND = "send"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    FILTERED = "filtered"
+    UNCHANGED = "unchanged"
+    HELD = "held"
+    SUPERSEDED = "superseded"
+
+
+class Outcome(enum.StrEnum):
+    """The final word on one person who was sent; `waiting` is the one that is not final."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DISABLED = "disabled"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    REFUSED = "refused"
+    UNCONFIRMED = "unconfirmed"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """One HR file that landed: `inbox/<feed>/<name>`, pinned by its ETag (without quotes). `bytes` is its size."""
+
+    feed: str
+    name: str
+    etag: str
+    bytes: int
+    landed: datetime
+
+    @property
+    def path(self) -> str:
+        return f"{self.feed}/{self.name}"
+
+    @property
+    def run_id(self) -> str:
+        """Time of landing, then a hash of path and ETag: sorts by landing; the same event twice gives the same run."""
+        digest = hashlib.sha256(f"{self.path}\n{self.etag}".encode()).hexdigest()
+        return f"{self.landed.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest[:12]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRow:
+    """One line of `plan.jsonl.gz`.
+
+    `row` counts from 1 as the drop's reader does. `digest` is the hash of the person's serialised SCIM user, `request`
+    the number of the bulk request that carries it (0: none). `faults` say why a row is rejected; `warnings` stop nothing.
+    """
+
+    row: int
+    decision: Decision
+    external_id: str = ""
+    digest: str = ""
+    reason: str = ""
+    request: int = 0
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An operation that Graph answered with 400 when it was sent alone."""
+
+    external_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One line of `receipts.jsonl`: Entra's last word on one bulk request.
+
+    `accepted` is the earliest time, by the server's clock where it said so, at which Entra can have had the request.
+    `lost` is the one case in which nothing was sent: the body vanished from the spool and cannot be made again.
+    """
+
+    request: int
+    accepted: datetime
+    people: int
+    lost: bool = False
+    request_ids: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The counts of a drop's rows. `total` is the sum of its siblings, always."""
+
+    total: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    filtered: int = 0
+    unchanged: int = 0
+    held: int = 0
+    superseded: int = 0
+    pending: int = 0
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        parts = sum(getattr(self, f.name) for f in fields(self) if f.name != "total")
+        if self.total != parts:
+            raise AssertionError(f"rows do not add up: total {self.total}, sum of the parts {parts}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """The outcomes of the people sent; their sum is `Rows.sent`, always."""
+
+    created: int = 0
+    updated: int = 0
+    disabled: int = 0
+    skipped: int = 0
+    failed: int = 0
+    refused: int = 0
+    unconfirmed: int = 0
+    waiting: int = 0
+
+    @property
+    def sum(self) -> int:
+        return sum(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    landed: datetime
+    planned: datetime | None = None
+    sent: datetime | None = None
+    settled: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something about the run as a whole that a person should read: why it is stopped, rejected or waiting."""
+
+    code: str
+    message: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The final word on one person of a run, with Entra's own reason where it gave one. No attribute values."""
+
+    row: int
+    external_id: str
+    outcome: Outcome
+    code: str = ""
+    reason: str = ""
+    advice: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """`run.json`. Changed only by compare-and-swap on its ETag; what can be derived from other blobs is not in it.
+
+    `rows` are the plan's counts by decision, `send` among them; `requests` is how many bulk requests the plan made.
+    `feed_etag` pins the feed file that planned it, `upload_path` the job that it goes to. `watermark` is how far the
+    job's provisioning log has been read.
+    """
+
+    drop: Drop
+    state: State = State.PLANNING
+    feed_etag: str = ""
+    upload_path: str = ""
+    times: Times
+    rows: dict[Decision, int] | None = None
+    requests: int = 0
+    notes: tuple[str, ...] = ()
+    problem: Problem | None = None
+    watermark: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        return self.drop.run_id
+
+    @property
+    def feed(self) -> str:
+        return self.drop.feed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryDrop:
+    name: str
+    etag: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """Bulk requests of a run: `total` planned, `sent` answered for good, `left` in the spool."""
+
+    total: int = 0
+    sent: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """`summaries/<feed>/<run>.json`: the contract of design.md, section 3. Fields are added, never renamed."""
+
+    schema: int = 1
+    feed: str
+    run: str
+    state: State
+    drop: SummaryDrop
+    rows: Rows
+    outcomes: Outcomes
+    times: Times
+    requests: Requests = Requests()
+    problem: Problem | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rows.sent != self.outcomes.sum:
+            raise AssertionError(f"outcomes do not add up: sent {self.rows.sent}, sum of outcomes {self.outcomes.sum}")

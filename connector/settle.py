@@ -1,0 +1,246 @@
+"""Matches the provisioning log's events to the people of a run, and says what became of each.
+
+Pure: events in any order, any number of times, give the same outcomes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from connector.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
+
+# Entries appear 5 to 10 minutes after their time, and not in order: so much of the log is read again at every poll.
+OVERLAP = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One provisioningObjectSummary (Graph page of that name), less everything that holds attribute values."""
+
+    id: str
+    at: datetime
+    person: str
+    action: str
+    status: str
+    change: str = ""
+    code: str = ""
+    reason: str = ""
+    advice: str = ""
+
+
+def parse_event(item: Any) -> Event | None:
+    """None for an entry that cannot be matched to anybody: no id, no time or no source identity."""
+    if not isinstance(item, dict):
+        return None
+    person = _text(_part(item, "sourceIdentity").get("id"))
+    at = _time(item.get("activityDateTime"))
+    if not person or at is None or not _text(item.get("id")):
+        return None
+    info = _part(item, "provisioningStatusInfo") or _part(item, "statusInfo")
+    error = _part(info, "errorInformation")
+    return Event(
+        id=_text(item.get("id")),
+        at=at,
+        person=person,
+        action=_text(item.get("provisioningAction") or item.get("action")).lower(),
+        status=_text(info.get("status")).lower(),
+        change=_text(item.get("changeId")),
+        code=_text(error.get("errorCode")) or _skip_reason(item),
+        reason=_text(error.get("reason")),
+        advice=_text(error.get("recommendedAction")),
+    )
+
+
+def _skip_reason(item: Mapping[str, Any]) -> str:
+    if _text(_part(item, "provisioningStatusInfo").get("status")).lower() != "skipped":
+        return ""
+    steps = item.get("provisioningSteps")
+    for step in steps if isinstance(steps, list) else []:
+        reason = _text(_part(_part({"step": step}, "step"), "details").get("SkipReason"))
+        if reason:
+            return reason
+    return ""
+
+
+def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = item.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def event_line(event: Event) -> bytes:
+    """One line of `events.jsonl.gz`, newline included."""
+    line = {
+        "id": event.id,
+        "at": event.at.isoformat(),
+        "person": event.person,
+        "action": event.action,
+        "status": event.status,
+        "change": event.change,
+        "code": event.code,
+        "reason": event.reason,
+        "advice": event.advice,
+    }
+    return orjson.dumps({k: v for k, v in line.items() if v}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def parse_event_line(line: bytes) -> Event:
+    """The inverse of `event_line`."""
+    data = orjson.loads(line)
+    data["at"] = datetime.fromisoformat(data["at"])
+    return Event(**{"action": "", "status": "", **data})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One person of a run: the row, and the number of the bulk request that carried it."""
+
+    row: int
+    request: int
+
+
+# What a success of each action means. `delete` and `stageddelete` take the account away as `disable` does.
+_SUCCESS: Mapping[str, Outcome] = {
+    "create": Outcome.CREATED,
+    "update": Outcome.UPDATED,
+    "other": Outcome.UPDATED,
+    "disable": Outcome.DISABLED,
+    "delete": Outcome.DISABLED,
+    "stageddelete": Outcome.DISABLED,
+}
+_RANK = (Outcome.CREATED, Outcome.DISABLED, Outcome.UPDATED)
+
+
+def outcome_of(events: Iterable[Event]) -> tuple[Outcome, Event | None]:
+    """What the events of one person add up to, and the event that says so; `waiting` where none of them decides.
+
+    One person gives several events in one cycle: a create and, a second later, an update that adds the manager. So the
+    first kind of success counts, unless the last word is a failure: Entra retries what failed, and reports what a later
+    step could not do. A skip is the outcome only of people of whom nothing else is said, or nothing but older failures.
+    """
+    decisive = [e for e in events if e.status == "failure" or e.status in {"success", "warning", "skipped"}]
+    if not decisive:
+        return Outcome.WAITING, None
+    successes = [e for e in decisive if e.status in {"success", "warning"} and e.action in _SUCCESS]
+    # Of two events of the same second the failure is the later word: nothing is retried within a second.
+    last = max(decisive, key=lambda e: (e.at, e.status == "failure", e.id))
+    if last.status == "skipped" and successes:
+        last = max((e for e in decisive if e.status != "skipped"), key=lambda e: (e.at, e.status == "failure", e.id))
+    if last.status == "failure":
+        return Outcome.FAILED, last
+    if successes:
+        best = min(successes, key=lambda e: (_RANK.index(_SUCCESS[e.action]), e.at, e.id))
+        return _SUCCESS[best.action], best
+    if last.status == "skipped":
+        return Outcome.SKIPPED, last
+    return Outcome.UPDATED, last
+
+
+def belongs(event: Event, people: Mapping[str, Sent], receipts: Mapping[int, Receipt]) -> bool:
+    """Whether an event can be about what this run sent: the same person, and not before Entra had the request."""
+    sent = people.get(event.person)
+    receipt = receipts.get(sent.request) if sent else None
+    return receipt is not None and not receipt.lost and event.at >= receipt.accepted
+
+
+def endings(
+    people: Mapping[str, Sent],
+    receipts: Mapping[int, Receipt],
+    events: Iterable[Event],
+    *,
+    closing: bool,
+) -> list[Ending]:
+    """One ending for everybody who was sent, in row order. `closing` turns those still waiting into unconfirmed."""
+    refusals: dict[str, Refusal] = {r.external_id: r for receipt in receipts.values() for r in receipt.refusals}
+    by_person: dict[str, dict[str, Event]] = {}
+    for event in events:
+        if belongs(event, people, receipts):
+            by_person.setdefault(event.person, {})[event.id] = event
+    found: list[Ending] = []
+    for external_id, sent in people.items():
+        receipt = receipts.get(sent.request)
+        if receipt is None or receipt.lost:
+            continue
+        refusal = refusals.get(external_id)
+        if refusal is not None:
+            found.append(
+                Ending(
+                    row=sent.row,
+                    external_id=external_id,
+                    outcome=Outcome.REFUSED,
+                    code=refusal.code,
+                    reason=refusal.message,
+                    at=receipt.accepted,
+                )
+            )
+            continue
+        outcome, event_ = outcome_of(by_person.get(external_id, {}).values())
+        if outcome is Outcome.WAITING and closing:
+            outcome = Outcome.UNCONFIRMED
+        # A success needs no reason; what Entra says beside one is about a step that did not matter.
+        said = (
+            event_ if event_ and (outcome in {Outcome.FAILED, Outcome.SKIPPED} or event_.status == "warning") else None
+        )
+        found.append(
+            Ending(
+                row=sent.row,
+                external_id=external_id,
+                outcome=outcome,
+                code=said.code if said else "",
+                reason=said.reason if said else "",
+                advice=said.advice if said else "",
+                at=event_.at if event_ else None,
+            )
+        )
+    found.sort(key=lambda ending: ending.row)
+    return found
+
+
+def count_outcomes(found: Iterable[Ending]) -> Outcomes:
+    counts = Counter(ending.outcome.value for ending in found)
+    return Outcomes(**counts)
+
+
+def count_rows(decisions: Mapping[Decision, int] | None, receipts: Mapping[int, Receipt]) -> Rows:
+    """The accounting of a run: what the plan decided, and how far sending has come."""
+    counts = dict(decisions or {})
+    planned = counts.pop(Decision.SEND, 0)
+    sent = sum(receipt.people for receipt in receipts.values() if not receipt.lost)
+    lost = sum(receipt.people for receipt in receipts.values() if receipt.lost)
+    parts = {decision.value: number for decision, number in counts.items()}
+    parts[Decision.REJECTED.value] = parts.get(Decision.REJECTED.value, 0) + lost
+    return Rows(total=planned + sum(counts.values()), pending=planned - sent - lost, sent=sent, **parts)
+
+
+def quiet_since(sent: datetime, found: Iterable[Ending]) -> datetime:
+    """When the log last said something of this run, or everything was sent, whichever is later."""
+    return max([sent, *(ending.at for ending in found if ending.at)])
+
+
+def poll_from(receipts: Mapping[int, Receipt], watermark: datetime | None, *, closing: bool) -> datetime | None:
+    """From when on the job's log is to be read for this run; None while nothing of it was sent.
+
+    The last poll before a run is closed reads all of it again: what came later than any overlap is still found.
+    """
+    accepted = [receipt.accepted for receipt in receipts.values() if not receipt.lost]
+    if not accepted:
+        return None
+    first = min(accepted)
+    return first if watermark is None or closing else max(first, watermark - OVERLAP)

@@ -1,0 +1,566 @@
+"""The blobs: every path of design.md, section 3, is spelled here and nowhere else.
+
+Synchronous on purpose: the asynchronous Azure SDK needs aiohttp, a second HTTP stack, and costs cold-start time for
+nothing, since callers run these calls in threads.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.storage.blob import (
+    BlobBlock,
+    BlobLeaseClient,
+    BlobProperties,
+    BlobServiceClient,
+    ContainerClient,
+    ContentSettings,
+    ExponentialRetry,
+)
+from pydantic import TypeAdapter, ValidationError
+
+from connector.errors import Conflict, DropUnusable, Fault, Retryable, Stopped, Unusable
+from connector.plan import parse_plan_line, plan_line
+from connector.run import Drop, PlannedRow, Receipt, Run, State
+from connector.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+BLOCK = 4 * 1024 * 1024
+LEASE_SECONDS = 15
+"""The shortest lease that Blob Storage grants: a killed sender holds the others up no longer than this."""
+
+UPLINK = "uplink.json"
+
+_RUNS: TypeAdapter[Run] = TypeAdapter(Run)
+_RECEIPTS: TypeAdapter[Receipt] = TypeAdapter(Receipt)
+_SPOOL = re.compile(r"spool/(\d{6,})\.json$")
+
+
+@dataclass(slots=True)
+class RunEntry:
+    """What a listing of the runs container shows of one run, without reading a blob."""
+
+    feed: str
+    id: str
+    state: State | None = None
+    feed_etag: str = ""
+    spool: list[int] = field(default_factory=list)
+
+
+class _Missing(Retryable):
+    """404. Turned into None wherever a blob may be absent."""
+
+
+@contextmanager
+def _storage(what: str) -> Iterator[None]:
+    """Turns the SDK's exceptions into ours. Messages name the blob, never its content."""
+    try:
+        yield
+    except ResourceModifiedError as error:
+        raise Conflict(f"{what}: changed by another instance") from error
+    except ResourceExistsError as error:
+        raise Conflict(f"{what}: exists already") from error
+    except ResourceNotFoundError as error:
+        raise _Missing(f"{what}: is not there ({_code(error)})") from error
+    except ClientAuthenticationError as error:
+        raise Retryable(f"{what}: no token for the storage account (is the identity assigned?)") from error
+    except HttpResponseError as error:
+        code = _code(error)
+        if error.status_code in {409, 412}:
+            raise Conflict(f"{what}: {code}") from error
+        if error.status_code == 403:
+            raise Stopped(
+                f"{what}: the storage account answered 403 {code}",
+                advice="give the connector's identity its role on this container (infra/README.md)",
+            ) from error
+        raise Retryable(f"{what}: the storage account answered {error.status_code} {code}") from error
+    except AzureError as error:
+        raise Retryable(f"{what}: the storage account could not be reached ({type(error).__name__})") from error
+
+
+def _code(error: HttpResponseError) -> str:
+    return str(getattr(error, "error_code", "") or "")
+
+
+def _etag(value: str | None) -> str:
+    return (value or "").strip('"')
+
+
+class BlobFile(io.RawIOBase):
+    """A blob as a seekable file, read by ranges that are pinned to one ETag.
+
+    Memory is one block, whatever the blob's size; a reader that needs to seek (ZIP, XLSX) needs no local disk.
+    Raises DropUnusable when the blob was deleted or replaced meanwhile: an upload that replaces a drop is a new drop.
+    """
+
+    def __init__(self, container: ContainerClient, path: str, *, etag: str, size: int) -> None:
+        super().__init__()
+        self._blob = container.get_blob_client(path)
+        self._path = path
+        self._etag = etag
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        length = min(len(buffer), self._size - self._position)
+        if length <= 0:
+            return 0
+        try:
+            with _storage(f"inbox/{self._path}"):
+                data = self._blob.download_blob(
+                    offset=self._position,
+                    length=length,
+                    etag=self._etag,
+                    match_condition=MatchConditions.IfNotModified,
+                ).readall()
+        except (Conflict, _Missing) as error:
+            gone = Fault(
+                message="the drop was deleted or replaced before it was read to its end",
+                advice="nothing of it was sent; what replaced it is a drop of its own",
+            )
+            raise DropUnusable(self._path, [gone]) from error
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+class BlockWriter(io.RawIOBase):
+    """Streams a block blob: whole only once `commit` was called, so that a crash leaves no half of it."""
+
+    def __init__(self, container: ContainerClient, path: str, content_type: str) -> None:
+        super().__init__()
+        self._container = container
+        self._blob = container.get_blob_client(path)
+        self._path = path
+        self._content_type = content_type
+        self._buffer = bytearray()
+        self._blocks: list[BlobBlock] = []
+        # Two instances that write the same blob at once must not mix their uncommitted blocks.
+        self._writer = uuid.uuid4().hex[:16]
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._buffer += data
+        if len(self._buffer) >= BLOCK:
+            self._stage()
+        return len(data)
+
+    def _stage(self) -> None:
+        block = f"{self._writer}-{len(self._blocks):06d}"
+        try:
+            with _storage(self._path):
+                self._blob.stage_block(block, bytes(self._buffer))
+        except _Missing:
+            _create(self._container)
+            with _storage(self._path):
+                self._blob.stage_block(block, bytes(self._buffer))
+        self._blocks.append(BlobBlock(block))
+        self._buffer.clear()
+
+    def commit(self) -> None:
+        if self._buffer or not self._blocks:
+            self._stage()
+        with _storage(self._path):
+            self._blob.commit_block_list(
+                self._blocks, content_settings=ContentSettings(content_type=self._content_type)
+            )
+
+
+class Lease:
+    """A held blob lease. `id` goes with every write to the blob while it is held."""
+
+    def __init__(self, client: Any, path: str) -> None:
+        self._client = client
+        self._path = path
+
+    @property
+    def id(self) -> str:
+        return str(self._client.id)
+
+    def renew(self) -> None:
+        """Raises Conflict when the lease is lost."""
+        with _storage(self._path):
+            self._client.renew()
+
+    def release(self) -> None:
+        with _storage(self._path):
+            self._client.release()
+
+
+class Store:
+    """Typed access to the four containers. Methods raise Retryable, Stopped and Conflict; what is not there is None."""
+
+    def __init__(self, service: BlobServiceClient, settings: Settings) -> None:
+        self._inbox = service.get_container_client(settings.inbox)
+        self._config = service.get_container_client(settings.config)
+        self._runs = service.get_container_client(settings.runs)
+        self._summaries = service.get_container_client(settings.summaries)
+
+    @classmethod
+    def connect(
+        cls, settings: Settings, credential: TokenCredential | None = None, *, retries: int = 4, **options: Any
+    ) -> Store:
+        """The account of the settings. `retries` and `options` go to the SDK's pipeline."""
+        policy = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=retries, random_jitter_range=1)
+        options = {"retry_policy": policy, "logging_enable": False, **options}
+        if settings.connection_string:
+            service = BlobServiceClient.from_connection_string(settings.connection_string, **options)
+        else:
+            service = BlobServiceClient(settings.blob_service, credential=credential, **options)
+        return cls(service, settings)
+
+    # inbox and config: read only
+
+    def drops(self, feed: str | None = None) -> Iterator[Drop]:
+        """Every blob of the inbox that lies in a feed's folder (in the one given), in no particular order."""
+        for blob in _listing(self._inbox, f"{feed}/" if feed else ""):
+            folder, _, name = blob.name.partition("/")
+            if folder and name and not name.endswith("/") and not _is_folder(blob):
+                yield Drop(feed=folder, name=name, etag=_etag(blob.etag), bytes=blob.size, landed=blob.last_modified)
+
+    def drop(self, path: str) -> Drop | None:
+        """The drop at `<feed>/<name>` as it is now."""
+        feed, _, name = path.partition("/")
+        try:
+            with _storage(f"inbox/{path}"):
+                blob = self._inbox.get_blob_client(path).get_blob_properties()
+        except _Missing:
+            return None
+        if not name or _is_folder(blob):
+            return None
+        return Drop(feed=feed, name=name, etag=_etag(blob.etag), bytes=blob.size, landed=blob.last_modified)
+
+    def open_drop(self, drop: Drop) -> io.BufferedReader:
+        """The drop's bytes, from the start; may be called again for another pass."""
+        raw = BlobFile(self._inbox, drop.path, etag=drop.etag, size=drop.bytes)
+        return io.BufferedReader(raw, BLOCK)
+
+    def feed_file(self, feed: str) -> tuple[bytes, str] | None:
+        """`config/feeds/<feed>.yaml` (or `.yml`) and its ETag."""
+        for suffix in ("yaml", "yml"):
+            found = self._read(self._config, f"feeds/{feed}.{suffix}")
+            if found is not None:
+                return found
+        return None
+
+    def config_file(self, path: str) -> bytes | None:
+        """Any other file of the config container, such as a lookup table beside the feed file."""
+        found = self._read(self._config, path)
+        return None if found is None else found[0]
+
+    # runs
+
+    def overview(self) -> dict[tuple[str, str], RunEntry]:
+        """Every run by (feed, id), from listings alone."""
+        entries: dict[tuple[str, str], RunEntry] = {}
+        for blob in _listing(self._runs):
+            parts = blob.name.split("/", 2)
+            if len(parts) < 3:
+                continue
+            feed, run, rest = parts
+            entry = entries.get((feed, run)) or entries.setdefault((feed, run), RunEntry(feed, run))
+            if rest == "run.json":
+                metadata = blob.metadata or {}
+                entry.state = _state(metadata.get("state"))
+                entry.feed_etag = metadata.get("feed", "")
+            elif match := _SPOOL.match(rest):
+                entry.spool.append(int(match[1]))
+        return {key: entry for key, entry in entries.items() if entry.state}
+
+    def run(self, feed: str, run: str) -> tuple[Run, str] | None:
+        """The run's state and its ETag for the next `save_run`."""
+        found = self._read(self._runs, f"{feed}/{run}/run.json")
+        if found is None:
+            return None
+        data, etag = found
+        try:
+            return _RUNS.validate_json(data), etag
+        except ValidationError:
+            damaged = Fault(message="is not a run's state", advice="delete it: the run is then planned again")
+            raise Unusable(f"runs/{feed}/{run}/run.json", [damaged]) from None
+
+    def create_run(self, run: Run) -> bool:
+        """False when it exists already: the same event came before."""
+        try:
+            self._write_run(run, match_condition=MatchConditions.IfMissing)
+        except Conflict:
+            return False
+        return True
+
+    def save_run(self, run: Run, etag: str, lease: Lease | None = None) -> str:
+        """Compare-and-swap; gives the new ETag. Raises Conflict when another instance was faster."""
+        options: dict[str, Any] = {"lease": lease.id} if lease else {}
+        return self._write_run(run, etag=etag, match_condition=MatchConditions.IfNotModified, **options)
+
+    def _write_run(self, run: Run, **condition: Any) -> str:
+        return self._write(
+            self._runs,
+            f"{run.feed}/{run.id}/run.json",
+            _RUNS.dump_json(run, indent=1),
+            "application/json",
+            overwrite=condition.get("match_condition") is not MatchConditions.IfMissing,
+            # So that a listing shows every run's state without a read for each.
+            metadata={"state": run.state.value, "feed": re.sub(r"[^!-~]", "", run.feed_etag)},
+            **condition,
+        )
+
+    def lease_run(self, drop: Drop) -> Lease:
+        """Holds the drop's run against other planners. Raises Conflict when another instance has it."""
+        return self._lease(f"{drop.feed}/{drop.run_id}/run.json")
+
+    def _lease(self, path: str) -> Lease:
+        client = BlobLeaseClient(self._runs.get_blob_client(path))
+        with _storage(f"runs/{path}"):
+            client.acquire(lease_duration=LEASE_SECONDS)
+        return Lease(client, f"runs/{path}")
+
+    @contextmanager
+    def write_plan(self, run: Run) -> Iterator[PlanWriter]:
+        """Committed when the block ends without an exception."""
+        raw = self._writer(self._runs, f"{run.feed}/{run.id}/plan.jsonl.gz", "application/gzip")
+        # mtime=0: the same plan gives the same bytes.
+        with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=5, mtime=0) as packed:
+            yield PlanWriter(packed)
+        raw.commit()
+
+    def read_plan(self, run: Run) -> Iterator[PlannedRow]:
+        """The plan's lines, streamed; none when there is no plan yet."""
+        path = f"{run.feed}/{run.id}/plan.jsonl.gz"
+        try:
+            with _storage(f"runs/{path}"):
+                properties = self._runs.get_blob_client(path).get_blob_properties()
+        except _Missing:
+            return
+        raw = BlobFile(self._runs, path, etag=_etag(properties.etag), size=properties.size)
+        with gzip.GzipFile(fileobj=io.BufferedReader(raw, BLOCK)) as lines:
+            for line in lines:
+                yield parse_plan_line(line)
+
+    # the spool: bodies still to be sent, and what is known of each
+
+    def put_request(self, run: Run, number: int, body: bytes) -> None:
+        self._write(self._runs, _spool_path(run, number), body, "application/scim+json", overwrite=True)
+
+    def request(self, run: Run, number: int) -> bytes | None:
+        found = self._read(self._runs, _spool_path(run, number))
+        return None if found is None else found[0]
+
+    def delete_request(self, run: Run, number: int) -> None:
+        """Fine when it is gone already."""
+        with suppress(_Missing), _storage(f"runs/{_spool_path(run, number)}"):
+            self._runs.delete_blob(_spool_path(run, number))
+
+    def spooled(self, run: Run) -> list[int]:
+        """The numbers of the requests that are in the spool, ascending."""
+        prefix = f"{run.feed}/{run.id}/"
+        names = [blob.name for blob in _listing(self._runs, f"{prefix}spool/")]
+        return sorted(int(m[1]) for name in names if (m := _SPOOL.match(name[len(prefix) :])))
+
+    def put_requests_index(self, run: Run, index: Iterable[tuple[int, str]]) -> None:
+        """For every bulk request of the plan, in order: how many people it has, and its body's digest."""
+        self._write(
+            self._runs,
+            f"{run.feed}/{run.id}/requests.json",
+            orjson.dumps(list(index)),
+            "application/json",
+            overwrite=True,
+        )
+
+    def requests_index(self, run: Run) -> list[tuple[int, str]]:
+        found = self._read(self._runs, f"{run.feed}/{run.id}/requests.json")
+        return [] if found is None else [(people, digest) for people, digest in orjson.loads(found[0])]
+
+    def append_receipt(self, run: Run, receipt: Receipt) -> None:
+        """Durable before the spool blob is deleted, so that what was sent is known whatever crashes."""
+        path = f"{run.feed}/{run.id}/receipts.jsonl"
+        blob = self._runs.get_blob_client(path)
+        line = _RECEIPTS.dump_json(receipt) + b"\n"
+        try:
+            with _storage(f"runs/{path}"):
+                blob.append_block(line)
+        except _Missing:
+            with suppress(Conflict), _storage(f"runs/{path}"):
+                blob.create_append_blob(match_condition=MatchConditions.IfMissing)
+            with _storage(f"runs/{path}"):
+                blob.append_block(line)
+
+    def receipts(self, run: Run) -> dict[int, Receipt]:
+        """By request number. A line that a retried call wrote twice counts once."""
+        found = self._read(self._runs, f"{run.feed}/{run.id}/receipts.jsonl")
+        if found is None:
+            return {}
+        receipts = (_RECEIPTS.validate_json(line) for line in found[0].splitlines())
+        return {receipt.request: receipt for receipt in receipts}
+
+    def events(self, run: Run) -> bytes:
+        """The log events kept of this run's people, as JSON Lines."""
+        found = self._read(self._runs, f"{run.feed}/{run.id}/events.jsonl.gz")
+        return b"" if found is None else gzip.decompress(found[0])
+
+    def put_events(self, run: Run, lines: bytes) -> None:
+        path = f"{run.feed}/{run.id}/events.jsonl.gz"
+        self._write(self._runs, path, gzip.compress(lines, 5, mtime=0), "application/gzip", overwrite=True)
+
+    # the uplink's ledger and lease
+
+    def lease_uplink(self) -> Lease:
+        """The tenant-wide lease of the only sender. Raises Conflict when another instance has it."""
+        try:
+            return self._lease(UPLINK)
+        except _Missing:
+            with suppress(Conflict):
+                self._write(
+                    self._runs,
+                    UPLINK,
+                    b"{}",
+                    "application/json",
+                    overwrite=False,
+                    match_condition=MatchConditions.IfMissing,
+                )
+            return self._lease(UPLINK)
+
+    def ledger(self) -> tuple[bytes, float]:
+        """`uplink.json`, and its age in seconds by the storage account's own clock."""
+        times: dict[str, datetime] = {}
+
+        def note(response: Any) -> None:
+            for header in ("Date", "Last-Modified"):
+                times[header] = parsedate_to_datetime(response.http_response.headers[header])
+
+        with _storage(f"runs/{UPLINK}"):
+            data = self._runs.get_blob_client(UPLINK).download_blob(raw_response_hook=note).readall()
+        return data, max(0.0, (times["Date"] - times["Last-Modified"]).total_seconds())
+
+    def put_ledger(self, data: bytes, lease: Lease) -> None:
+        """Raises Conflict when the lease was lost."""
+        self._write(self._runs, UPLINK, data, "application/json", overwrite=True, lease=lease.id)
+
+    # summaries
+
+    def summary(self, feed: str, name: str) -> tuple[bytes, str] | None:
+        return self._read(self._summaries, f"{feed}/{name}")
+
+    def put_summary(self, feed: str, name: str, data: bytes, content_type: str, *, etag: str | None = None) -> None:
+        """Overwrites; with `etag`, only that version ("" for: only where there is none). Raises Conflict."""
+        condition: dict[str, Any] = {}
+        if etag:
+            condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        elif etag is not None:
+            condition = {"match_condition": MatchConditions.IfMissing}
+        self._write(self._summaries, f"{feed}/{name}", data, content_type, overwrite=etag != "", **condition)
+
+    def write_summary(self, feed: str, name: str, parts: Iterable[str], content_type: str) -> None:
+        """Streams a long text."""
+        writer = self._writer(self._summaries, f"{feed}/{name}", content_type)
+        for part in parts:
+            writer.write(part.encode())
+        writer.commit()
+
+    # primitives
+
+    def _read(self, container: ContainerClient, path: str) -> tuple[bytes, str] | None:
+        try:
+            with _storage(f"{container.container_name}/{path}"):
+                stream = container.get_blob_client(path).download_blob()
+                return stream.readall(), _etag(stream.properties.etag)
+        except _Missing:
+            return None
+
+    def _write(
+        self,
+        container: ContainerClient,
+        path: str,
+        data: bytes,
+        content_type: str,
+        *,
+        overwrite: bool,
+        **options: Any,
+    ) -> str:
+        blob = container.get_blob_client(path)
+        options = {"overwrite": overwrite, "content_settings": ContentSettings(content_type=content_type), **options}
+        try:
+            with _storage(f"{container.container_name}/{path}"):
+                answer = blob.upload_blob(data, **options)
+        except _Missing:
+            _create(container)
+            with _storage(f"{container.container_name}/{path}"):
+                answer = blob.upload_blob(data, **options)
+        return _etag(answer["etag"])
+
+    def _writer(self, container: ContainerClient, path: str, content_type: str) -> BlockWriter:
+        return BlockWriter(container, path, content_type)
+
+
+class PlanWriter:
+    """Takes a plan's rows one by one."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+
+    def add(self, row: PlannedRow) -> None:
+        self._stream.write(plan_line(row))
+
+
+def _create(container: ContainerClient) -> None:
+    """In Azure the deployment makes the containers; on a developer's machine nobody did."""
+    with suppress(Conflict), _storage(container.container_name):
+        container.create_container()
+
+
+def _listing(container: ContainerClient, prefix: str = "") -> Iterator[BlobProperties]:
+    """The container's blobs with their metadata; none where there is no container yet."""
+    with suppress(_Missing), _storage(container.container_name):
+        yield from container.list_blobs(name_starts_with=prefix or None, include=["metadata"])
+
+
+def _is_folder(blob: BlobProperties) -> bool:
+    """With a hierarchical namespace, folders are listed as empty blobs that say so."""
+    return (blob.metadata or {}).get("hdi_isfolder") == "true"
+
+
+def _spool_path(run: Run, number: int) -> str:
+    return f"{run.feed}/{run.id}/spool/{number:06d}.json"
+
+
+def _state(text: str | None) -> State | None:
+    try:
+        return State(text) if text else None
+    except ValueError:
+        return None

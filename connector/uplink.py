@@ -1,0 +1,535 @@
+"""The only sender: holds the tenant-wide lease, paces, counts the quota, retries, drains the spools in order.
+
+Whatever stops it, what is still in a spool is what is left to do, and the next sender goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+import orjson
+import tenacity
+
+from connector.clock import Clock
+from connector.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
+from connector.graph import Accepted, Graph, Throttled
+from connector.pacing import Ledger, Window
+from connector.plan import bulk_body, digest
+from connector.run import Problem, Receipt, Refusal, Run, State
+from connector.settings import Settings
+from connector.store import LEASE_SECONDS, Lease, Store
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 16
+"""Requests under way at once: 8 calls/s at up to 2 s latency. Also the most that a crash can send twice."""
+
+REFILL_SECONDS = 10.0
+"""How often a drain looks for runs that were spooled while it sends."""
+
+# A request that fails so often in a row is left in the spool: the next tick is the longer wait.
+ATTEMPTS = 6
+BACKOFF_CAP = 20.0
+# A longer Retry-After than this is not about the 5-second window but about the quota.
+LONGEST_THROTTLE = 60.0
+# Retry-After says when to ask again, not how long to trust it: an absurd value must not silence the connector.
+LONGEST_QUOTA_WAIT = timedelta(hours=1)
+
+
+class Pause(Exception):
+    """Sending ends for now, for all feeds; what is left stays in the spool. Not an error: the next tick goes on."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.message)
+
+
+@dataclass(slots=True)
+class Sending:
+    """One run under way: what is left of it, and what is known of its bodies."""
+
+    run: Run
+    etag: str
+    path: str
+    index: list[tuple[int, str]]
+    receipts: dict[int, Receipt]
+    left: deque[int]
+    in_flight: int = 0
+    missing: list[int] = field(default_factory=list)
+    turn: int = 0
+    problem: Problem | None = None
+
+    @property
+    def idle(self) -> bool:
+        return not self.left and not self.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What a drain did: the runs that moved, by (feed, id), and why it ended early, if it did."""
+
+    runs: frozenset[tuple[str, str]]
+    problem: Problem | None = None
+
+
+class Uplink:
+    """Sends what the spools hold. `upload_path` gives the path of a feed's job, and raises ConnectorError without one.
+
+    `respool` makes the bodies of the named requests again, from the drop; it gives the numbers that it could make.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        graph: Graph,
+        clock: Clock,
+        settings: Settings,
+        *,
+        upload_path: Callable[[Run], str],
+        respool: Callable[[Run, list[int]], set[int]],
+        random_source: random.Random | None = None,
+    ) -> None:
+        self._store = store
+        self._graph = graph
+        self._clock = clock
+        self._settings = settings
+        self._upload_path = upload_path
+        self._respool = respool
+        self._random = random_source or random.Random()
+
+    async def drain(self) -> Drained:
+        """Sends until nothing is left, the time limit is near, or something stops it. One drain at a time a tenant."""
+        lease = await self._acquire()
+        if lease is None:
+            log.info("uplink is held by another instance")
+            return Drained(frozenset())
+        async with self._held(lease) as session:
+            return await session.drain()
+
+    async def _acquire(self) -> Lease | None:
+        """Waits as long as a killed holder's lease can last; who still holds it then is alive, and sends for us."""
+        deadline = self._clock.monotonic() + LEASE_SECONDS + 5
+        while True:
+            try:
+                return await asyncio.to_thread(self._store.lease_uplink)
+            except Conflict:
+                if self._clock.monotonic() >= deadline:
+                    return None
+            await self._clock.sleep(1.0)
+
+    @asynccontextmanager
+    async def _held(self, lease: Lease) -> AsyncIterator[_Session]:
+        data, age = await asyncio.to_thread(self._store.ledger)
+        window = Window(self._settings.send_limit)
+        if age <= self._settings.send_limit.seconds + 1:
+            # The last sender's final calls may still be in the server's window.
+            window.assume(self._settings.send_limit.calls, self._clock.monotonic())
+        session = _Session(self, lease, Ledger.parse(data), window)
+        try:
+            yield session
+        finally:
+            # A lease that is lost, or a storage that is down, ends the same way: the lease runs out by itself.
+            with suppress(ConnectorError):
+                await asyncio.shield(asyncio.to_thread(session.close))
+
+
+class _Session:
+    """One drain, from the lease to its release."""
+
+    def __init__(self, uplink: Uplink, lease: Lease, ledger: Ledger, window: Window) -> None:
+        self._store = uplink._store
+        self._graph = uplink._graph
+        self._clock = uplink._clock
+        self._settings = uplink._settings
+        self._upload_path = uplink._upload_path
+        self._respool = uplink._respool
+        self._random = uplink._random
+        self._lease = lease
+        self._ledger = ledger
+        self._window = window
+        self._gate = asyncio.Lock()
+        self._set_aside = 0
+        self._minute = 0
+        self._made = 0
+        self._until = self._clock.monotonic() + self._settings.send_time_limit.total_seconds()
+        self._feeds: dict[str, Sending] = {}
+        self._stopped_feeds: set[str] = set()
+        self._moved: set[tuple[str, str]] = set()
+        self._turn = 0
+        self._pause: Pause | None = None
+        self._done = False
+        self._throttled_since: float | None = None
+        # Set when a worker may find something to do, and when a run or the drain may have ended.
+        self._work_there = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    async def drain(self) -> Drained:
+        keeper = asyncio.create_task(self._keep())
+        workers: list[asyncio.Task[None]] = []
+        try:
+            if await self._refill() and await self._probe():
+                workers = [asyncio.create_task(self._work()) for _ in range(IN_FLIGHT)]
+                while self._pause is None and await self._refill():
+                    await self._changes()
+        except BaseException:
+            # The host is about to end this function: nothing new is started.
+            self._pause = self._pause or Pause(_TIME_IS_UP)
+            raise
+        finally:
+            self._done = True
+            self._work_there.set()
+            keeper.cancel()
+            # What is in flight is waited for: a request that was accepted and has no receipt would be sent again.
+            results = await asyncio.gather(keeper, *workers, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        await self._note_problems()
+        return Drained(frozenset(self._moved), self._pause.problem if self._pause else None)
+
+    async def _keep(self) -> None:
+        """Renews the lease until cancelled. When it is lost, somebody else may be sending: sending ends."""
+        held_until = self._clock.monotonic() + LEASE_SECONDS
+        while self._pause is None:
+            await self._clock.sleep(LEASE_SECONDS / 3)
+            asked = self._clock.monotonic()
+            try:
+                await asyncio.to_thread(self._lease.renew)
+                held_until = asked + LEASE_SECONDS
+            except Conflict:
+                self._pause = Pause(_LEASE_LOST)
+            except ConnectorError:
+                # Storage is slow or down. The lease may outlast it, but past its time nobody can know.
+                if self._clock.monotonic() >= held_until - LEASE_SECONDS / 3:
+                    self._pause = Pause(_LEASE_LOST)
+        self._changed.set()
+
+    async def _changes(self) -> None:
+        """Returns when a run is finished or sending ends, and from time to time, since drops land meanwhile."""
+        waiter = asyncio.create_task(self._changed.wait())
+        timer = asyncio.create_task(self._clock.sleep(REFILL_SECONDS))
+        try:
+            await asyncio.wait({waiter, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (waiter, timer):
+                task.cancel()
+            await asyncio.gather(waiter, timer, return_exceptions=True)
+        self._changed.clear()
+
+    async def _refill(self) -> bool:
+        """Closes what is completely sent, and gives every feed its oldest run. False when nothing is left to do."""
+        for feed, sending in list(self._feeds.items()):
+            if sending.idle and not sending.problem:
+                await self._close_run(sending)
+                del self._feeds[feed]
+        overview = await asyncio.to_thread(self._store.overview)
+        passed: set[str] = set()
+        for (feed, run_id), entry in sorted(overview.items()):
+            if entry.state is State.PLANNING:
+                # Newest wins: what landed later waits for what is still being planned.
+                passed.add(feed)
+            if entry.state is State.SENDING and feed not in {*self._feeds, *self._stopped_feeds, *passed}:
+                opened = await self._open(feed, run_id)
+                if opened:
+                    self._feeds[feed] = opened
+                    self._work_there.set()
+                    if opened.idle:
+                        self._changed.set()
+        return any(not sending.problem for sending in self._feeds.values())
+
+    async def _open(self, feed: str, run_id: str) -> Sending | None:
+        found = await asyncio.to_thread(self._store.run, feed, run_id)
+        if found is None or found[0].state is not State.SENDING:
+            return None
+        run, etag = found
+        try:
+            path = await asyncio.to_thread(self._upload_path, run)
+        except Unusable as error:
+            self._stopped_feeds.add(feed)
+            await self._note(run, etag, Problem(code="feed", message=str(error), advice="mend the feed file"))
+            return None
+        # The feed may name another endpoint by now: whoever stopped for a wrong one goes on with the right one.
+        run = replace(run, upload_path=path)
+        index = await asyncio.to_thread(self._index, run)
+        receipts = await asyncio.to_thread(self._store.receipts, run)
+        spooled = await asyncio.to_thread(self._store.spooled, run)
+        for number in spooled:
+            # A receipt without its deletion: the crash fell between the two, and nothing is sent again.
+            if number in receipts or number > run.requests:
+                await asyncio.to_thread(self._store.delete_request, run, number)
+        left = deque(number for number in spooled if number not in receipts and number <= run.requests)
+        missing = sorted(set(range(1, run.requests + 1)) - receipts.keys() - set(left))
+        return Sending(run, etag, path, index, receipts, left, missing=missing)
+
+    def _index(self, run: Run) -> list[tuple[int, str]]:
+        """How many people each body has, and its digest, which is unknown ("") when the index is gone."""
+        index = self._store.requests_index(run)
+        if len(index) == run.requests:
+            return index
+        people = Counter(row.request for row in self._store.read_plan(run))
+        return [(people[number], "") for number in range(1, run.requests + 1)]
+
+    def _take(self) -> tuple[Sending, int] | None:
+        """The next request: the feeds in turn, so that one of 100,000 people does not starve one of ten."""
+        busy = [s for s in self._feeds.values() if s.left and not s.problem]
+        if not busy:
+            return None
+        sending = min(busy, key=lambda s: s.turn)
+        self._turn += 1
+        sending.turn = self._turn
+        return sending, sending.left.popleft()
+
+    async def _probe(self) -> bool:
+        """After an outage one request finds out whether it is over; false when it is not."""
+        if self._ledger.outage is not None and (item := self._take()):
+            with suppress(Pause):
+                await self._one(*item)
+        return self._pause is None
+
+    async def _work(self) -> None:
+        while self._pause is None and not self._done:
+            item = self._take()
+            if item is None:
+                self._work_there.clear()
+                await self._work_there.wait()
+                continue
+            try:
+                await self._one(*item)
+            except Pause:
+                return
+            finally:
+                if item[0].idle or self._pause is not None:
+                    self._changed.set()
+
+    async def _one(self, sending: Sending, number: int) -> None:
+        """Sends one bulk request for good: receipt first, then its deletion from the spool."""
+        sending.in_flight += 1
+        run = sending.run
+        try:
+            body = await asyncio.to_thread(self._store.request, run, number)
+            people, expected = sending.index[number - 1]
+            if body is None or (expected and digest(body) != expected):
+                sending.missing.append(number)
+                return
+            receipt = await self._deliver(sending.path, number, people, body)
+            await asyncio.to_thread(self._store.append_receipt, run, receipt)
+            self._moved.add((run.feed, run.id))
+            await asyncio.to_thread(self._store.delete_request, run, number)
+            log.info(
+                "request sent", extra={"feed": run.feed, "run": run.id, "request": number, "people": receipt.people}
+            )
+        except Stopped as error:
+            # It concerns this feed's job; the other feeds go on.
+            sending.left.appendleft(number)
+            self._stopped_feeds.add(run.feed)
+            sending.problem = Problem(code="stopped", message=str(error), advice=error.advice)
+        except Retryable as error:
+            sending.left.appendleft(number)
+            self._ledger.outage = self._ledger.outage or self._clock.now()
+            self._stop(Pause(Problem(code="outage", message=str(error), advice="nothing: every tick tries again")))
+        except Pause:
+            sending.left.appendleft(number)
+            raise
+        finally:
+            sending.in_flight -= 1
+
+    def _stop(self, pause: Pause) -> NoReturn:
+        self._pause = self._pause or pause
+        raise self._pause
+
+    async def _deliver(self, path: str, number: int, people: int, body: bytes) -> Receipt:
+        """The receipt of a body that Entra took, in parts if it refused some of its operations."""
+        operations: list[Any] | None = None
+        accepted: list[Accepted] = []
+        refusals: list[Refusal] = []
+        parts: list[list[Any] | None] = [None]
+        while parts:
+            part = parts.pop()
+            try:
+                accepted.append(await self._upload(path, body if part is None else _body(part)))
+            except Refused as error:
+                if operations is None:
+                    operations = orjson.loads(body)["Operations"]
+                whole = operations if part is None else part
+                if len(whole) > 1:
+                    middle = len(whole) // 2
+                    parts += [whole[middle:], whole[:middle]]
+                else:
+                    refusals.append(
+                        Refusal(external_id=whole[0]["data"]["externalId"], code=error.code, message=error.message)
+                    )
+        return Receipt(
+            request=number,
+            accepted=min((a.at for a in accepted), default=self._clock.now()),
+            people=people,
+            request_ids=tuple(a.request_id for a in accepted if a.request_id),
+            refusals=tuple(refusals),
+        )
+
+    async def _upload(self, path: str, body: bytes) -> Accepted:
+        """One body, retried while that can help. Raises Refused, Stopped, Retryable after the last try, and Pause."""
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, Throttled):
+                # The window is closed for everybody until then, and the next call waits for it.
+                return 0.0
+            failures[0] += 1
+            if isinstance(error, Retryable) and error.wait is not None:
+                return min(max(error.wait, 0.1), LONGEST_THROTTLE)
+            backoff: float = min(BACKOFF_CAP, 0.25 * 2 ** failures[0])
+            return backoff * (0.5 + self._random.random() / 2)
+
+        failures = [0]
+        retrying = tenacity.AsyncRetrying(
+            sleep=self._clock.sleep,
+            wait=wait,
+            # Throttling is no failure: `_throttled` knows when to give up.
+            stop=lambda state: failures[0] >= ATTEMPTS - 1 and not _is_throttled(state),
+            retry=tenacity.retry_if_exception_type(Retryable),
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                return await self._call(path, body)
+        raise AssertionError("a retry ends with a result or an exception")
+
+    async def _call(self, path: str, body: bytes) -> Accepted:
+        await self._may_start()
+        call = self._window.start(self._clock.monotonic())
+        self._made += 1
+        try:
+            accepted = await self._graph.upload(path, body)
+        except Throttled as error:
+            self._throttled(error)
+            raise
+        finally:
+            self._window.end(call, self._clock.monotonic())
+        self._throttled_since = None
+        if self._ledger.outage:
+            log.info("outage over")
+            self._ledger.outage = None
+        return accepted
+
+    def _throttled(self, error: Throttled) -> None:
+        """Closes the window, or, where this cannot be about the window, ends sending until the quota frees up."""
+        now = self._clock.monotonic()
+        window = self._settings.send_limit.seconds
+        if self._throttled_since is None:
+            self._throttled_since = now
+        wait = error.wait if error.wait is not None else window
+        # Windows went by, and not one call went through: it is the quota, whatever Retry-After says.
+        if wait > LONGEST_THROTTLE or now - self._throttled_since > max(3 * window, 15.0):
+            until = self._clock.now() + min(timedelta(seconds=max(wait, 60.0)), LONGEST_QUOTA_WAIT)
+            self._ledger.quota_until = until
+            self._stop(Pause(_quota_problem(until)))
+        self._window.throttled(now, max(wait, 0.1))
+        log.warning("throttled", extra={"wait": round(wait, 1)})
+
+    async def _may_start(self) -> None:
+        """Waits for the window, in the order of asking. Raises Pause when the time, the quota or the lease is up."""
+        async with self._gate:
+            await self._quota()
+            while True:
+                now = self._clock.monotonic()
+                if self._pause is not None:
+                    raise self._pause
+                wait = self._window.wait(now)
+                if now + (0.0 if wait == float("inf") else wait) >= self._until:
+                    self._stop(Pause(_TIME_IS_UP))
+                if wait <= 0:
+                    return
+                # Where only an answer can make room, there is nothing to compute: look again soon.
+                await self._clock.sleep(min(wait, 0.05 if wait == float("inf") else 1.0))
+
+    async def _quota(self) -> None:
+        """Counts a call before it is made, a window's worth at a time, so that a crash forgets none."""
+        now = self._clock.now()
+        if self._ledger.quota_until is not None:
+            if now < self._ledger.quota_until:
+                self._stop(Pause(_quota_problem(self._ledger.quota_until)))
+            self._ledger.quota_until = None
+        if self._made < self._set_aside:
+            return
+        quota = self._settings.send_quota
+        block = min(self._settings.send_limit.calls, self._ledger.left(now, quota))
+        if not block:
+            self._stop(Pause(_quota_problem(self._ledger.frees_at(now, quota))))
+        self._minute = self._ledger.set_aside(now, block)
+        self._set_aside += block
+        try:
+            await asyncio.to_thread(self._store.put_ledger, self._ledger.dump(), self._lease)
+        except Conflict:
+            self._stop(Pause(_LEASE_LOST))
+
+    async def _close_run(self, sending: Sending) -> None:
+        """To `settling` with a run that is completely sent; bodies that vanished are made again or given up by name."""
+        run = sending.run
+        if sending.missing:
+            made = await asyncio.to_thread(self._respool, run, sorted(sending.missing))
+            for number in sorted(set(sending.missing) - made):
+                people = sending.index[number - 1][0]
+                lost = Receipt(request=number, accepted=self._clock.now(), people=people, lost=True)
+                await asyncio.to_thread(self._store.append_receipt, run, lost)
+                log.error("request lost", extra={"feed": run.feed, "run": run.id, "request": number})
+            if made:
+                return
+        self._moved.add((run.feed, run.id))
+        done = replace(run, state=State.SETTLING, times=replace(run.times, sent=self._clock.now()), problem=None)
+        with suppress(Conflict):
+            await asyncio.to_thread(self._store.save_run, done, sending.etag)
+            log.info("run sent", extra={"feed": run.feed, "run": run.id, "requests": run.requests})
+
+    async def _note_problems(self) -> None:
+        """Says in every run that has to wait why it does."""
+        for sending in self._feeds.values():
+            if not sending.idle:
+                problem = sending.problem or (self._pause.problem if self._pause else None)
+                with suppress(ConnectorError):
+                    await self._note(sending.run, sending.etag, problem)
+
+    async def _note(self, run: Run, etag: str, problem: Problem | None) -> None:
+        self._moved.add((run.feed, run.id))
+        if problem != run.problem:
+            if problem:
+                log.warning("run waits", extra={"feed": run.feed, "run": run.id, "code": problem.code})
+            with suppress(Conflict):
+                await asyncio.to_thread(self._store.save_run, replace(run, problem=problem), etag)
+
+    def close(self) -> None:
+        """Gives back the calls that were set aside and not made, and the lease."""
+        self._ledger.give_back(self._minute, max(0, self._set_aside - self._made))
+        self._store.put_ledger(self._ledger.dump(), self._lease)
+        self._lease.release()
+
+
+_LEASE_LOST = Problem(
+    code="lease", message="the uplink's lease was lost while sending", advice="nothing: the next tick goes on"
+)
+_TIME_IS_UP = Problem(
+    code="time", message="the function's time limit is near (SEND_TIME_LIMIT)", advice="nothing: the next tick goes on"
+)
+
+
+def _is_throttled(state: tenacity.RetryCallState) -> bool:
+    return state.outcome is not None and isinstance(state.outcome.exception(), Throttled)
+
+
+def _quota_problem(until: datetime) -> Problem:
+    return Problem(
+        code="quota",
+        message=f"the tenant's quota of calls is used up; sending goes on at about {until:%Y-%m-%d %H:%M} UTC",
+        advice="nothing, or send less: `content: delta`, or Entra ID Governance's larger quota (SEND_QUOTA)",
+    )
+
+
+def _body(operations: list[Any]) -> bytes:
+    return bulk_body([orjson.dumps(operation) for operation in operations])
