@@ -26,7 +26,8 @@ setup: $(SETUP)
 # The production worker declares Python 3.13 and works on 3.11: it is for tests alone, and not among the requirements there.
 $(SETUP): requirements.txt pyproject.toml package-lock.json
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --group dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python azure-functions-runtime==1.3.0
 	$(BIN)/python tools/azurite.py
 	touch $@

@@ -66,7 +66,8 @@ class Window:
             return 0.0
         # The oldest latest-arrivals leave the window first.
         need = 1 - free
-        return late[need - 1] - horizon if need <= len(late) else math.inf
+        # Never so short that the clock, added up, would not move.
+        return max(late[need - 1] - horizon, 0.001) if need <= len(late) else math.inf
 
     def start(self, now: float) -> Call:
         call = Call(now)

@@ -81,7 +81,7 @@ class Planner:
         log.info(
             "run planned",
             extra={"feed": run.feed, "run": run.id, "state": run.state.value, "requests": run.requests}
-            | {decision.value: count for decision, count in (run.rows or {}).items()},
+            | {f"rows_{decision.value}": count for decision, count in (run.rows or {}).items()},
         )
         return run
 

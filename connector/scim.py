@@ -1,6 +1,7 @@
 """The SCIM user as data: the Core User and Enterprise User schemas of RFC 7643 (sections 2.4, 3.1, 4.1, 4.3, 8.7.1).
 
-Only what decides how a value is written is here: names, types, which attributes hold several values, what may be written.
+Only what decides how a value is written is here: names, types, which attributes hold several values, what may be
+written.
 """
 
 from __future__ import annotations
@@ -140,6 +141,8 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Attribute]]] = MappingProxyType(
 
 
 def known_schema(urn: str) -> str | None:
-    """The URN of one of `SCHEMAS` in its own spelling, or None; case does not matter (RFC 8141 section 3.1, RFC 7643 2.1)."""
+    """The URN of one of `SCHEMAS` in its own spelling, or None; case does not matter (RFC 8141 section 3.1, RFC 7643
+    2.1).
+    """
     wanted = urn.lower()
     return next((known for known in SCHEMAS if known.lower() == wanted), None)

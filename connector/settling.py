@@ -255,7 +255,7 @@ _LOST = Fault(
 
 
 def _counts(outcomes: Outcomes) -> dict[str, int]:
-    return {outcome.value: getattr(outcomes, outcome.value) for outcome in Outcome}
+    return {f"outcome_{outcome.value}": getattr(outcomes, outcome.value) for outcome in Outcome}
 
 
 def _job_id(upload_path: str) -> str:

@@ -64,7 +64,6 @@ class RunEntry:
     feed: str
     id: str
     state: State | None = None
-    feed_etag: str = ""
     spool: list[int] = field(default_factory=list)
 
 
@@ -80,7 +79,7 @@ def _storage(what: str) -> Iterator[None]:
     except ResourceModifiedError as error:
         raise Conflict(f"{what}: changed by another instance") from error
     except ResourceExistsError as error:
-        raise Conflict(f"{what}: exists already") from error
+        raise Conflict(f"{what}: {_code(error)}") from error
     except ResourceNotFoundError as error:
         raise _Missing(f"{what}: is not there ({_code(error)})") from error
     except ClientAuthenticationError as error:
@@ -100,7 +99,8 @@ def _storage(what: str) -> Iterator[None]:
 
 
 def _code(error: HttpResponseError) -> str:
-    return str(getattr(error, "error_code", "") or "")
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")
 
 
 def _etag(value: str | None) -> str:
@@ -297,9 +297,7 @@ class Store:
             feed, run, rest = parts
             entry = entries.get((feed, run)) or entries.setdefault((feed, run), RunEntry(feed, run))
             if rest == "run.json":
-                metadata = blob.metadata or {}
-                entry.state = _state(metadata.get("state"))
-                entry.feed_etag = metadata.get("feed", "")
+                entry.state = _state((blob.metadata or {}).get("state"))
             elif match := _SPOOL.match(rest):
                 entry.spool.append(int(match[1]))
         return {key: entry for key, entry in entries.items() if entry.state}
@@ -337,7 +335,7 @@ class Store:
             "application/json",
             overwrite=condition.get("match_condition") is not MatchConditions.IfMissing,
             # So that a listing shows every run's state without a read for each.
-            metadata={"state": run.state.value, "feed": re.sub(r"[^!-~]", "", run.feed_etag)},
+            metadata={"state": run.state.value},
             **condition,
         )
 

@@ -107,6 +107,9 @@ class Uplink:
 
     async def drain(self) -> Drained:
         """Sends until nothing is left, the time limit is near, or something stops it. One drain at a time a tenant."""
+        overview = await asyncio.to_thread(self._store.overview)
+        if not any(entry.state is State.SENDING for entry in overview.values()):
+            return Drained(frozenset())
         lease = await self._acquire()
         if lease is None:
             log.info("uplink is held by another instance")
@@ -128,11 +131,12 @@ class Uplink:
     @asynccontextmanager
     async def _held(self, lease: Lease) -> AsyncIterator[_Session]:
         data, age = await asyncio.to_thread(self._store.ledger)
+        ledger = Ledger.parse(data)
         window = Window(self._settings.send_limit)
         if age <= self._settings.send_limit.seconds + 1:
             # The last sender's final calls may still be in the server's window.
-            window.assume(self._settings.send_limit.calls, self._clock.monotonic())
-        session = _Session(self, lease, Ledger.parse(data), window)
+            window.assume(ledger.used(self._clock.now(), self._settings.send_quota), self._clock.monotonic())
+        session = _Session(self, lease, ledger, window)
         try:
             yield session
         finally:
@@ -154,6 +158,7 @@ class _Session:
         self._random = uplink._random
         self._lease = lease
         self._ledger = ledger
+        self._before = ledger.dump()
         self._window = window
         self._gate = asyncio.Lock()
         self._set_aside = 0
@@ -507,7 +512,10 @@ class _Session:
     def close(self) -> None:
         """Gives back the calls that were set aside and not made, and the lease."""
         self._ledger.give_back(self._minute, max(0, self._set_aside - self._made))
-        self._store.put_ledger(self._ledger.dump(), self._lease)
+        data = self._ledger.dump()
+        # Its age tells the next sender when calls were made last.
+        if data != self._before:
+            self._store.put_ledger(data, self._lease)
         self._lease.release()
 
 

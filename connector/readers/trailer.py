@@ -1,0 +1,39 @@
+"""Trailer lines: what the last lines of a file say about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from connector.feed import FileOptions
+from connector.readers.table import Unreadable
+
+_SECONDS = 2.0
+
+
+def check_trailer(trailer: Sequence[str], options: FileOptions, *, rows: int) -> None:
+    """Compare the count of rows that the trailer states, where the feed declares how, with `rows` (bad ones included).
+
+    Raises `Unreadable` when they differ, or when no trailer line states a count: such a file arrived in part.
+    """
+    pattern = options.footer.count
+    if pattern is None:
+        return
+    # The pattern is the feed author's: `regex` has the timeout that `re` lacks.
+    import regex
+
+    try:
+        found = next((m for line in trailer if (m := regex.search(pattern, line, timeout=_SECONDS))), None)
+        stated = int(found[1]) if found else None
+    except (TimeoutError, ValueError, TypeError, IndexError):
+        stated = None
+    if stated is None:
+        raise Unreadable(
+            "no trailer line states a count of rows as file: footer: count describes it",
+            "the file may have arrived in part; if it did not, correct the pattern",
+            column="file.footer.count",
+        )
+    if stated != rows:
+        raise Unreadable(
+            f"the trailer states {stated:,} rows, but the file has {rows:,}",
+            "the file may have arrived in part: send it again",
+        )

@@ -1,0 +1,175 @@
+"""What holds for every reader: bounded memory, and nothing but `DropUnusable` whatever the bytes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.errors import DropUnusable
+from connector.feed import FileOptions
+from connector.readers import BadRow, open_drop
+from connector.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
+from tests.readers.reading import zipped
+
+TEXT = b"What a person is and does, " * 7
+USER = {"schemas": [CORE_USER, ENTERPRISE_USER], "externalId": "1"}
+
+
+class Repeated(io.RawIOBase):
+    """A long file that is never in memory: a head, one piece many times, a tail."""
+
+    def __init__(self, head: bytes, piece: bytes, times: int, tail: bytes) -> None:
+        self._parts: Callable[[], Iterator[bytes]] = lambda: filter(None, (head, *[piece * 100] * (times // 100), tail))
+        self._reading = self._parts()
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        assert (offset, whence) == (0, 0)
+        self._reading, self._left = self._parts(), b""
+        return 0
+
+    def readinto(self, buffer: Any) -> int:
+        while len(self._left) < len(buffer) and (part := next(self._reading, b"")):
+            self._left += part
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+
+def peak(stream: Any, **options: Any) -> tuple[int, int]:
+    tracemalloc.start()
+    try:
+        rows = sum(
+            1
+            for item in open_drop(stream, name="x", options=FileOptions(**options), wanted=("a",))
+            if not isinstance(item, BadRow)
+        )
+        return rows, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "tail", "options"),
+    [
+        (b"a,b\n", b"1,%s\n" % TEXT, b"", {}),
+        (b"a,b\n", b'1,"a ""quoted""\n%s"\n' % TEXT, b"", {}),
+        (b"[", b'{"a": 1, "b": "%s"},' % TEXT, b'{"a": 2}]', {}),
+        (b"", b'{"a": 1, "b": "%s"}\n' % TEXT, b"", {}),
+        (b"<r>", b"<e><a>1</a><b>%s</b></e>" % TEXT, b"</r>", {}),
+        (b"", b"1  %s\n" % TEXT, b"", {"format": "fixed", "columns": {"a": "1-3"}}),
+        (
+            b'{"schemas": ["%s"], "Operations": [' % BULK_REQUEST.encode(),
+            b'{"method": "POST", "path": "/Users", "data": %s},' % json.dumps(USER).encode(),
+            b'{"method": "POST", "path": "/Users", "data": %s}]}' % json.dumps(USER).encode(),
+            {},
+        ),
+    ],
+    ids=["csv", "quoted", "json", "jsonl", "xml", "fixed", "scim"],
+)
+def test_memory_does_not_grow_with_the_file(head: bytes, piece: bytes, tail: bytes, options: dict[str, Any]) -> None:
+    few, small = peak(io.BufferedReader(Repeated(head, piece, 6_000, tail)), **options)
+    many, large = peak(io.BufferedReader(Repeated(head, piece, 30_000, tail)), **options)
+    assert (few // 100, many // 100) == (60, 300)
+    assert large - small < 300_000
+
+
+def test_memory_does_not_grow_with_what_an_archive_holds() -> None:
+    few, small = peak(io.BytesIO(gzip.compress(b"a,b\n" + b"1,some text\n" * 10_000)))
+    many, large = peak(io.BytesIO(gzip.compress(b"a,b\n" + b"1,some text\n" * 200_000)))
+    assert (few, many) == (10_000, 200_000)
+    assert large - small < 1_000_000
+
+
+def workbook() -> bytes:
+    book = openpyxl.Workbook()
+    book.active.append(["a", "b"])
+    book.active.append(["1", 2])
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+SAMPLES = {
+    "csv": 'sep=;\r\na;b\r\n1;"x ""y"" z"\r\n2;ö\r\n'.encode(),
+    "tsv": "a\tb\n1\tö\n".encode("utf-16"),
+    "json": '{"n": 1, "value": [{"a": 1.5, "b": {"c": [1, "ö"]}}, {"a": null}]}'.encode(),
+    "jsonl": b'{"a": 1}\n{"a": "\\ud83d\\ude00"}\n',
+    "xml": '<?xml version="1.0"?><r xmlns:x="u"><e a="1"><x:b>ö&amp;</x:b><c><![CDATA[x]]></c></e></r>'.encode(),
+    "xlsx": workbook(),
+    "scim": json.dumps(
+        {"schemas": [BULK_REQUEST], "Operations": [{"method": "POST", "path": "/Users", "data": USER}]}
+    ).encode(),
+    "fixed": b"1  abc\n2  def\n",
+    "gzip": gzip.compress(b"a,b\n1,2\n"),
+    "zip": zipped(a_csv=b"a,b\n1,2\n"),
+}
+
+
+def read(data: bytes, **options: Any) -> None:
+    """Nothing but `DropUnusable` may come of it, and every text that does come can be written as UTF-8."""
+    for wanted in ((), ("a", "b.c", "b.0")):
+        try:
+            for item in open_drop(io.BytesIO(data), name="x", options=FileOptions(**options), wanted=wanted):
+                json.dumps(item[1] if isinstance(item, tuple) else item.fault.message, ensure_ascii=False).encode()
+        except DropUnusable as unusable:
+            assert all(fault.message for fault in unusable.faults)
+
+
+def mutated(sample: bytes) -> st.SearchStrategy[bytes]:
+    """The sample with a few stretches replaced by others."""
+    edits = st.lists(
+        st.tuples(st.integers(0, len(sample)), st.integers(0, 8), st.binary(max_size=8)), min_size=1, max_size=4
+    )
+
+    def apply(changes: list[tuple[int, int, bytes]]) -> bytes:
+        data = sample
+        for start, length, new in changes:
+            data = data[:start] + new + data[start + length :]
+        return data
+
+    return edits.map(apply)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_mutated_files_are_read_or_unusable(kind: str) -> None:
+    options: dict[str, Any] = {"format": "fixed", "columns": {"a": "1-3", "b": 3}} if kind == "fixed" else {}
+
+    @given(mutated(SAMPLES[kind]))
+    @settings(max_examples=40 if kind == "xlsx" else 150, deadline=None)
+    def run(data: bytes) -> None:
+        read(data, **options)
+
+    run()
+
+
+@pytest.mark.parametrize("kind", [None, "csv", "json", "jsonl", "xlsx", "xml", "fixed", "scim"])
+def test_arbitrary_bytes_are_read_or_unusable(kind: str | None) -> None:
+    options: dict[str, Any] = {"format": kind, "columns": {"a": "1-3"}} if kind == "fixed" else {"format": kind}
+
+    @given(
+        st.binary(max_size=300)
+        | st.text(st.sampled_from("ab1 ,;\"'\t\r\n\0{}[]:<>/=&\\ö\ufeff"), max_size=60).map(str.encode)
+    )
+    @settings(max_examples=150, deadline=None)
+    def run(data: bytes) -> None:
+        read(data, **options)
+        read(data, **options, encoding="utf-8")
+
+    run()

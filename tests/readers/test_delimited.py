@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import csv
+import io
+import string
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from connector.readers.text import BLOCK
+from tests.readers.reading import rows_of, table_of, unusable
+
+TOO_FEW = "the row has 1 field where the header has 2"
+
+
+def test_quoted_delimiters_quotes_and_line_breaks_are_data() -> None:
+    assert rows_of(b'id,text\n1,"a, ""b""\nc"\n2,\n') == [["1", 'a, "b"\nc'], ["2", ""]]
+
+
+def test_rows_are_numbered_without_header_blank_lines_and_quoted_line_breaks() -> None:
+    assert rows_of(b'\nid,text\n\n1,"a\n\nb"\n\n\n2,c\n') == [["1", "a\n\nb"], ["2", "c"]]
+
+
+def test_a_row_with_too_many_or_too_few_fields_does_not_stop_the_others() -> None:
+    rows = rows_of(b"id,name\n1\n2,b\n3,c,d\n4,e\n")
+    assert rows == [TOO_FEW, ["2", "b"], "the row has 3 fields where the header has 2", ["4", "e"]]
+
+
+def test_a_ragged_row_over_several_lines_says_so() -> None:
+    rows = rows_of(b'id,name,x\n1,"a\nb"\n2,c,d\n')
+    assert rows == [
+        "the row has 2 fields where the header has 3 (it runs over 2 lines: is a quote missing?)",
+        ["2", "c", "d"],
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_line_end_is_one(end: str) -> None:
+    assert rows_of(end.join(["a,b", "1,2", '"x",4', ""]).encode()) == [["1", "2"], ["x", "4"]]
+
+
+def test_mixed_line_ends_are_line_ends() -> None:
+    assert rows_of(b"a,b\r\n1,2\n3,4\r5,6") == [["1", "2"], ["3", "4"], ["5", "6"]]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_at_the_seams_of_blocks_are_one(end: str) -> None:
+    for length in range(BLOCK - 4, BLOCK + 2):
+        first = "x" * (length - len(f"a,b{end}1,{end}"))
+        assert rows_of(f"a,b{end}1,{first}{end}2,y{end}".encode()) == [["1", first], ["2", "y"]]
+
+
+def test_excels_separator_line_names_the_delimiter_and_is_no_row() -> None:
+    table = table_of(b"sep=;\r\nid;name,x\r\n1;a\r\n")
+    assert (table.columns, list(table)) == (("id", "name,x"), [(1, ["1", "a"])])
+
+
+def test_a_skipped_separator_line_names_the_delimiter_too() -> None:
+    assert rows_of(b"sep=|\nid|a;b\n1|c;d\n", skip=1) == [["1", "c;d"]]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", "~", "\x01", "\x1f"])
+def test_the_delimiter_is_found(delimiter: str) -> None:
+    data = "\n".join(
+        delimiter.join(row) for row in (["id", "first name", "e-mail"], ["1", "A", "a@x"], ["2", "B", "b@x"])
+    )
+    assert rows_of(data.encode()) == [["1", "A", "a@x"], ["2", "B", "b@x"]]
+
+
+def test_decimal_commas_do_not_make_the_comma_a_delimiter() -> None:
+    assert rows_of(b"id;fte;cost\n1;0,5;1,0\n2;1,0;2,5\n") == [["1", "0,5", "1,0"], ["2", "1,0", "2,5"]]
+
+
+def test_the_wanted_columns_decide_between_delimiters() -> None:
+    data = b"id;a,b\n1;2,3\n"
+    assert unusable(data) == "the delimiter could be ',' or ';': each gives all rows the same number of fields"
+    assert rows_of(data, wanted=("id",)) == [["1", "2,3"]]
+
+
+def test_a_file_without_delimiter_has_one_column() -> None:
+    assert rows_of(b"first_name\nAnn\n\nBob\n") == [["Ann"], ["Bob"]]
+
+
+def test_rows_that_are_all_ragged_do_not_change_the_delimiter() -> None:
+    assert rows_of(b"id,name\n1\n2\n") == [TOO_FEW, TOO_FEW]
+
+
+def test_another_quote_is_found() -> None:
+    assert rows_of(b"'id','name'\n'1','a,b'\n'2','c''d'\n") == [["1", "a,b"], ["2", "c'd"]]
+
+
+def test_an_apostrophe_is_no_quote() -> None:
+    assert rows_of(b"id,name\n1,'s-Hertogenbosch\n2,O'Brien\n") == [["1", "'s-Hertogenbosch"], ["2", "O'Brien"]]
+
+
+def test_dialect_options_are_not_questioned() -> None:
+    assert rows_of(b"a,b!c\n%1!2%!3\n", delimiter="!", quote="%") == [["1!2", "3"]]
+    assert rows_of(b'a,b\n"1,2"\n', quote="none") == [['"1', '2"']]
+
+
+def test_an_unclosed_quote_spoils_its_row_alone() -> None:
+    rows = rows_of(b'id,name\n1,a\n2,"b\n3,c\n4,d\n')
+    assert rows == [["1", "a"], "a quote that opens in this row is never closed", ["3", "c"], ["4", "d"]]
+
+
+def test_an_unclosed_quote_spoils_its_row_alone_in_a_long_file() -> None:
+    lines = [f"{n},name" for n in range(1, 60_001)]
+    lines[9] = '10,"name'
+    rows = rows_of("\n".join(["id,name", *lines]).encode())
+    assert rows[9] == "a quote that opens in this row is never closed"
+    assert rows[:9] + rows[10:] == [line.split(",") for line in lines[:9] + lines[10:]]
+
+
+def test_two_unclosed_quotes_spoil_their_rows_alone() -> None:
+    rows = rows_of(b'id,name\n1,"a\n2,b\n3,"c"d\n4,"e\n5,f\n')
+    malformed = "text follows a closing quote, or a quote that opens in this row is closed in another"
+    assert rows == [malformed, ["2", "b"], malformed, "a quote that opens in this row is never closed", ["5", "f"]]
+
+
+def test_a_field_of_ten_megabytes_spoils_its_row_alone() -> None:
+    huge = b"x" * 10_000_000
+    expected = ["the line has more than 4,194,304 characters", ["2", "b"]]
+    assert rows_of(b"id,name\n1," + huge + b"\n2,b\n") == expected
+    assert rows_of(b'id,name\n1,"' + huge + b'"\n2,b\n') == expected
+
+
+def test_a_field_beyond_the_limit_spoils_its_row_alone() -> None:
+    expected = ["a field has more than 131,072 characters", ["2", "b"]]
+    assert rows_of(b"id,name\n1," + b"x" * 200_000 + b"\n2,b\n") == expected
+    assert rows_of(b'id,name\n1,"' + b"x" * 200_000 + b'"\n2,b\n') == expected
+
+
+def test_rows_within_a_field_beyond_the_limit_are_never_read_as_rows() -> None:
+    assert rows_of(b'id,name\n1,"' + b"9,forged\n" * 30_000 + b'"\n2,b\n') == [
+        "a field has more than 131,072 characters",
+        ["2", "b"],
+    ]
+
+
+def test_two_thousand_columns_are_read() -> None:
+    names = [f"c{n}" for n in range(2_000)]
+    values = [str(n) for n in range(2_000)]
+    table = table_of(f"{','.join(names)}\n{','.join(values)}\n".encode())
+    assert (table.columns, list(table)) == (tuple(names), [(1, values)])
+
+
+def test_header_names_are_trimmed_and_may_be_missing() -> None:
+    assert table_of(b"\xef\xbb\xbf id ,, name\xc2\xa0\n1,2,3\n").columns == ("id", "", "name")
+
+
+def test_two_columns_of_one_name_are_unusable() -> None:
+    assert unusable(b"id,name, id\n1,2,3\n") == "two columns have the same name, 'id' (columns 1 and 3)"
+
+
+def test_a_header_without_names_is_unusable() -> None:
+    assert unusable(b",,\n1,2,3\n") == "the header row has no column names"
+
+
+def test_a_header_with_an_unclosed_quote_is_unusable() -> None:
+    assert unusable(b'id,"name\n1,2\n') == "a quote in the header row is never closed, or not doubled"
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\r\n", b"   ", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
+def test_an_empty_file_is_unusable(data: bytes) -> None:
+    assert unusable(data) == "the file is empty"
+
+
+def test_a_header_alone_is_a_table_without_rows() -> None:
+    table = table_of(b"id,name")
+    assert (table.columns, list(table), table.notes) == (("id", "name"), [], ())
+
+
+def test_names_for_a_file_without_header_row() -> None:
+    assert rows_of(b"1,a\n2,b\n3\n", header=["id", "name"]) == [["1", "a"], ["2", "b"], TOO_FEW]
+    table = table_of(b"1,a\n2,b\n", header=False)
+    assert (table.columns, [cells for _, cells in table]) == (("1", "2"), [["1", "a"], ["2", "b"]])
+
+
+def test_a_row_that_repeats_the_header_is_no_person() -> None:
+    rows = rows_of(b'id,name\n1,a\nid,name\n2,b\n"id",name\n')
+    assert rows == [["1", "a"], "the row repeats the header", ["2", "b"], "the row repeats the header"]
+
+
+def test_a_byte_order_mark_in_the_middle_is_left_out_and_noted() -> None:
+    table = table_of(b"\xef\xbb\xbfid,name\n1,a\n\xef\xbb\xbf2,b\n")
+    assert list(table) == [(1, ["1", "a"]), (2, ["2", "b"])]
+    assert table.notes == ("byte order marks in the middle of the file were left out",)
+
+
+def test_a_nul_spoils_its_row_alone() -> None:
+    filler = "".join(f"{n},name\n" for n in range(20)).encode()
+    rows = rows_of(b"id,name\n" + filler + b"20,a\0b\n21,c\n")
+    assert rows[20:] == ["the value has a NUL character", ["21", "c"]]
+
+
+def test_preamble_and_trailer_lines_are_no_rows() -> None:
+    data = b'Report; of\n"today\nid,name\n1,a\n2,b\nTRAILER,2\n\n'
+    assert rows_of(data, skip=2, footer=1) == [["1", "a"], ["2", "b"]]
+
+
+def test_a_trailers_count_is_checked() -> None:
+    footer = {"lines": 1, "count": "TRAILER,([0-9]+)"}
+    assert rows_of(b"id,name\n1,a\n2\nTRAILER,2\n", footer=footer) == [["1", "a"], TOO_FEW]
+    wrong = "the trailer states 3 rows, but the file has 1; the file could be read up to row 1"
+    assert unusable(b"id,name\n1,a\nTRAILER,3\n", footer=footer) == wrong
+    missing = "no trailer line states a count of rows as file: footer: count describes it"
+    assert unusable(b"id,name\n1,a\n2,b\n", footer=footer).startswith(missing)
+
+
+def test_a_trailer_longer_than_a_block_is_held_back() -> None:
+    trailer = b"".join(b"T%d %s\n" % (n, b"x" * 1_000) for n in range(200))
+    assert rows_of(b"id,name\n1,a\n" + trailer, footer=200) == [["1", "a"]]
+
+
+@given(
+    table=st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"))), min_size=1),
+    delimiter=st.sampled_from([*",;\t|^", "§", "€"]),
+    quote=st.sampled_from("\"'`"),
+    end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_table_of_text_survives_every_dialect(
+    table: list[list[str]], delimiter: str, quote: str, end: str, quoting: int, encoding: str
+) -> None:
+    width = max(map(len, table)) + 1
+    rows = [[*row, *[""] * (width - len(row) - 1), "end"] for row in table]
+    written = io.StringIO()
+    writer = csv.writer(written, delimiter=delimiter, quotechar=quote, lineterminator=end, quoting=quoting)
+    writer.writerows([[f"c{n}" for n in range(width)], *rows])
+    # csv.writer leaves a bare \r unquoted when lines end with \n (Python 3.11): such a file means something else.
+    text = written.getvalue()
+    if quoting == csv.QUOTE_MINIMAL and any(
+        "\r" in cell and not set(cell) & {delimiter, quote, "\n"} for row in rows for cell in row
+    ):
+        assume(False)
+    declared = {"encoding": "utf-8"} if encoding == "utf-8" else {}
+    data = text.encode(encoding)
+    assert rows_of(data, format="csv", delimiter=delimiter, quote=quote, **declared) == rows
+
+
+@given(
+    rows=st.lists(
+        st.lists(st.text(string.ascii_letters + string.digits + " -.@äöü\"'\n"), min_size=3, max_size=3), max_size=20
+    ),
+    delimiter=st.sampled_from(",;\t|"),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_the_usual_dialects_are_found_whatever_the_values(rows: list[list[str]], delimiter: str, end: str) -> None:
+    written = io.StringIO()
+    csv.writer(written, delimiter=delimiter, lineterminator=end).writerows([["id", "first name", "last name"], *rows])
+    assert rows_of(written.getvalue().encode("utf-8-sig")) == rows
+
+
+@given(
+    lines=st.lists(st.text('ab,"\n\r'), max_size=30),
+    filler=st.integers(0, 200),
+)
+@settings(max_examples=100, deadline=None)
+def test_blocks_do_not_change_what_is_read(lines: list[str], filler: int) -> None:
+    """Rows around a seam of blocks are the same as without one."""
+    text = "".join(line + "\n" for line in lines)
+    plain = rows_of(b"x,y\n" + text.encode(), delimiter=",", quote='"')
+    padding = "p,q\n" * ((BLOCK - filler) // 4)
+    padded = rows_of(f"x,y\n{padding}{text}".encode(), delimiter=",", quote='"')
+    assert padded[len(padding) // 4 :] == plain
