@@ -349,8 +349,8 @@ class Stage:
         report = folder / f"{summary.run}.html"
         with (folder / f"{summary.run}.rejects.csv").open(encoding="utf-8", newline="") as lines:
             rejects = list(rejects_of(csv.DictReader(lines)))
+        samples = f"   (the sample's are in {self.out})"
         document = json.loads((folder / f"{summary.run}.json").read_bytes())
-        again = f"python -m connector demo {exhibit.drop} --feed {exhibit.feed}"
         last_screen(
             self.screen.console,
             summary,
@@ -361,7 +361,7 @@ class Stage:
             more={
                 "Beside it": ".json, .outcomes.csv and .rejects.csv",
                 "Log": str((self.out / "demo.log").resolve()),
-                "Change it": f"edit {exhibit.feed}, then: {again}",
+                "Your own": f"python -m connector demo FILE --feed FEED.yaml{'' if exhibit.own else samples}",
             },
         )
         return 0 if summary.state is State.SETTLED else 1

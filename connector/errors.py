@@ -5,6 +5,7 @@ ConnectorError
 │   ├── FeedUnusable    ... the feed file
 │   └── DropUnusable    ... the drop as a whole
 ├── Retryable           the same call may go through later, after `wait` seconds
+│   └── StorageDown     ... when the storage account answers again, without which nothing can be done
 ├── Refused             Entra answered 400: the request's content is at fault
 ├── Stopped             an administrator must act first (403, 404, a token that cannot be had)
 └── Conflict            somebody else changed or holds the blob: read again
@@ -63,6 +64,10 @@ class Retryable(ConnectorError):
     def __init__(self, message: str, *, wait: float | None = None) -> None:
         self.wait = wait
         super().__init__(message)
+
+
+class StorageDown(Retryable):
+    """The storage account does not answer, or answers that it cannot."""
 
 
 class Refused(ConnectorError):

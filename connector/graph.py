@@ -26,6 +26,7 @@ from connector.errors import Refused, Retryable, Stopped
 from connector.settle import Event, parse_event
 
 if TYPE_CHECKING:
+    import tenacity
     from azure.core.credentials import AccessToken, TokenCredential
 
 log = logging.getLogger(__name__)
@@ -148,10 +149,13 @@ class Graph:
         quarantine = _object(status.get("quarantine"))
         return JobStatus(code=str(status.get("code") or ""), reason=str(quarantine.get("reason") or ""))
 
-    async def events(self, job_id: str, since: datetime) -> AsyncIterator[list[Event]]:
+    async def events(
+        self, job_id: str, since: datetime, policy: Callable[[], tenacity.AsyncRetrying]
+    ) -> AsyncIterator[list[Event]]:
         """The job's provisioning log from `since` on, page by page (Graph page "List provisioningObjectSummary").
 
-        Unknown fields and values are passed over. Raises Stopped for an @odata.nextLink that leaves Graph's origin.
+        Each page is asked for under the retry policy. Unknown fields and values are passed over.
+        Raises Stopped for an @odata.nextLink that leaves Graph's origin.
         """
         moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         criteria = f"jobId eq '{job_id.replace(chr(39), chr(39) * 2)}' and activityDateTime ge {moment}"
@@ -161,11 +165,14 @@ class Graph:
             if url in seen or len(seen) >= MAX_PAGES:
                 raise Retryable("the provisioning log's pages lead in a circle")
             seen.add(url)
-            page = _object(_json(await self._call("log", "GET", url)))
+            page = _object(await policy()(self._page, url))
             values = page.get("value")
             yield [event for item in (values if isinstance(values, list) else []) if (event := parse_event(item))]
             link = page.get("@odata.nextLink")
             url = self._same_origin(link) if isinstance(link, str) and link else ""
+
+    async def _page(self, url: str) -> Any:
+        return _json(await self._call("log", "GET", url))
 
     def _same_origin(self, link: str) -> str:
         # Some servers hand out relative links; joined to the origin they are harmless.

@@ -81,7 +81,7 @@ class Document:
             path = path[:-1]
         return _place(self.key_marks.get(path))
 
-    def value(self, path: Path, index: int = 0) -> tuple[int, int]:
+    def value(self, path: Path, index: int | None = None) -> tuple[int, int]:
         """Line and column of the value at `path`, or of character `index` of it; column 0 where that is folded or
         escaped.
         """
@@ -90,7 +90,7 @@ class Document:
             return self.key(path)
         line, column = _place(mark)
         scalar = self.scalars.get(path)
-        offset = scalar.offset(index) if scalar else 0
+        offset = scalar.offset(index) if scalar and index is not None else 0
         if offset is None:
             return line, 0 if index else column
         return line, column + offset

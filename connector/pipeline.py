@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from connector.clock import Clock, SystemClock
-from connector.errors import ConnectorError, Unusable
+from connector.errors import ConnectorError, StorageDown, Unusable
 from connector.graph import Graph, TokenSource
 from connector.planning import Planner
 from connector.report import parse_summary
@@ -62,6 +62,9 @@ class Pipeline:
         try:
             for run in await asyncio.to_thread(self._sweep, None):
                 touched[run.feed, run.id] = None
+        except StorageDown:
+            # Every other step would only wait for the same answer.
+            raise
         except ConnectorError as error:
             errors.append(error)
         for step in (self._drain, self._settle):
@@ -97,6 +100,8 @@ class Pipeline:
             except Unusable as error:
                 log.error("run is damaged", extra={"feed": drop.feed, "run": drop.run_id})
                 errors.append(error)
+            except StorageDown:
+                raise
             except ConnectorError as error:
                 log.warning("planning failed", extra={"feed": drop.feed, "run": drop.run_id})
                 errors.append(error)

@@ -178,7 +178,7 @@ def parse_summary(data: bytes) -> Summary:
     Raises `Unusable` with every fault when the bytes are no summary of schema 1 or the counts do not add up.
     """
     # Whoever only writes summaries should not pay for the import.
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 (lazy, see above)
+    from pydantic import TypeAdapter, ValidationError
 
     try:
         summary = TypeAdapter(Summary).validate_json(data, strict=True)
@@ -389,7 +389,7 @@ def html(
 @functools.cache
 def _template() -> Template:
     # Only who renders a page pays for the engine.
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 (lazy, see above)
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("connector", "."),

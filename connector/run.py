@@ -76,7 +76,7 @@ class PlannedRow:
     """One line of `plan.jsonl.gz`.
 
     `row` counts from 1 as the drop's reader does. `digest` is the hash of the person's serialised SCIM user, `request`
-    the number of the bulk request that carries it (0: none). `faults` say why a row is rejected; `warnings` stop nothing.
+    the number of the bulk request that carries it (0: none). `faults` say why a row is rejected; `warnings` do not.
     """
 
     row: int

@@ -116,7 +116,7 @@ class Bindings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings, checked. `connection_string` or the identity-based `blob_service` is there; the first one counts."""
+    """All settings, checked. `connection_string` or the identity-based `blob_service` is there; the former counts."""
 
     connection_string: str = field(default="", repr=False)
     blob_service: str = ""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import tenacity
+
 from connector import report
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, Fault, Stopped
 from connector.graph import Graph
+from connector.jobs import job_problem
+from connector.retries import retrying
 from connector.run import (
     Decision,
     Ending,
@@ -43,6 +48,8 @@ from connector.settle import (
 from connector.store import Store
 
 log = logging.getLogger(__name__)
+
+LOG_ATTEMPTS = 5
 
 
 @dataclass(slots=True)
@@ -75,9 +82,13 @@ class Settler:
         self._graph = graph
         self._clock = clock
         self._settings = settings
+        self._random = random.Random()
+
+    def _policy(self) -> tenacity.AsyncRetrying:
+        return retrying(self._clock, self._random, attempts=LOG_ATTEMPTS)
 
     async def settle(self) -> list[Run]:
-        """One poll a job. Gives the runs that waited, as they are now. Raises Retryable and Stopped of storage alone."""
+        """One poll a job. Gives the runs that waited, as they are now. Raises Retryable and Stopped of the storage."""
         overview = await asyncio.to_thread(self._store.overview)
         jobs: dict[str, list[Open]] = {}
         for (feed, run_id), entry in sorted(overview.items()):
@@ -87,7 +98,9 @@ class Settler:
                     jobs.setdefault(opened.run.upload_path, []).append(opened)
         settled: list[Run] = []
         for path, runs in jobs.items():
-            problem = await self._poll(_job_id(path), runs)
+            job_path = path.rpartition("/")[0]
+            problem = await self._poll(job_path.rpartition("/")[2], runs)
+            problem = problem or await job_problem(self._graph, job_path)
             settled += [await asyncio.to_thread(self._close, opened, problem) for opened in runs]
         return settled
 
@@ -119,7 +132,8 @@ class Settler:
             return None
         newest = min(starts)
         try:
-            async for page in self._graph.events(job_id, min(starts)):
+            # Report APIs allow few requests (entra-api.md, section 2): a page that is throttled is asked for again.
+            async for page in self._graph.events(job_id, min(starts), self._policy):
                 for event in page:
                     newest = max(newest, event.at)
                     for opened in runs:
@@ -146,7 +160,8 @@ class Settler:
             run = replace(run, problem=problem)
             waiting = any(ending.outcome is Outcome.WAITING for ending in opened.endings())
             # A log that cannot be read is not silent: nobody is unconfirmed before it has been asked.
-            if not waiting or (problem is None and opened.overdue(now, self._settings)):
+            silent = problem is None or problem.code != "log"
+            if not waiting or (silent and opened.overdue(now, self._settings)):
                 run = replace(run, state=State.SETTLED, times=replace(run.times, settled=now), problem=None)
         opened.run = run
         self._publish(opened)
@@ -256,8 +271,3 @@ _LOST = Fault(
 
 def _counts(outcomes: Outcomes) -> dict[str, int]:
     return {f"outcome_{outcome.value}": getattr(outcomes, outcome.value) for outcome in Outcome}
-
-
-def _job_id(upload_path: str) -> str:
-    """…/jobs/{jobId}/bulkUpload"""
-    return upload_path.rsplit("/", 2)[1]

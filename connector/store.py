@@ -38,7 +38,7 @@ from azure.storage.blob import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from connector.errors import Conflict, DropUnusable, Fault, Retryable, Stopped, Unusable
+from connector.errors import Conflict, DropUnusable, Fault, Retryable, Stopped, StorageDown, Unusable
 from connector.plan import parse_plan_line, plan_line
 from connector.run import Drop, PlannedRow, Receipt, Run, State
 from connector.settings import Settings
@@ -83,7 +83,7 @@ def _storage(what: str) -> Iterator[None]:
     except ResourceNotFoundError as error:
         raise _Missing(f"{what}: is not there ({_code(error)})") from error
     except ClientAuthenticationError as error:
-        raise Retryable(f"{what}: no token for the storage account (is the identity assigned?)") from error
+        raise StorageDown(f"{what}: no token for the storage account (is the identity assigned?)") from error
     except HttpResponseError as error:
         code = _code(error)
         if error.status_code in {409, 412}:
@@ -93,9 +93,9 @@ def _storage(what: str) -> Iterator[None]:
                 f"{what}: the storage account answered 403 {code}",
                 advice="give the connector's identity its role on this container (infra/README.md)",
             ) from error
-        raise Retryable(f"{what}: the storage account answered {error.status_code} {code}") from error
+        raise StorageDown(f"{what}: the storage account answered {error.status_code} {code}") from error
     except AzureError as error:
-        raise Retryable(f"{what}: the storage account could not be reached ({type(error).__name__})") from error
+        raise StorageDown(f"{what}: the storage account could not be reached ({type(error).__name__})") from error
 
 
 def _code(error: HttpResponseError) -> str:

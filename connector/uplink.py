@@ -16,13 +16,14 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 import orjson
-import tenacity
 
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
 from connector.graph import Accepted, Graph, Throttled
+from connector.jobs import job_problem
 from connector.pacing import Ledger, Window
 from connector.plan import bulk_body, digest
+from connector.retries import LONGEST_WAIT, retrying
 from connector.run import Problem, Receipt, Refusal, Run, State
 from connector.settings import Settings
 from connector.store import LEASE_SECONDS, Lease, Store
@@ -37,9 +38,8 @@ REFILL_SECONDS = 10.0
 
 # A request that fails so often in a row is left in the spool: the next tick is the longer wait.
 ATTEMPTS = 6
-BACKOFF_CAP = 20.0
 # A longer Retry-After than this is not about the 5-second window but about the quota.
-LONGEST_THROTTLE = 60.0
+LONGEST_THROTTLE = LONGEST_WAIT
 # Retry-After says when to ask again, not how long to trust it: an absurd value must not silence the connector.
 LONGEST_QUOTA_WAIT = timedelta(hours=1)
 
@@ -186,7 +186,7 @@ class _Session:
                     await self._changes()
         except BaseException:
             # The host is about to end this function: nothing new is started.
-            self._pause = self._pause or Pause(_TIME_IS_UP)
+            self._pause = self._pause or Pause(_INTERRUPTED)
             raise
         finally:
             self._done = True
@@ -272,6 +272,11 @@ class _Session:
                 await asyncio.to_thread(self._store.delete_request, run, number)
         left = deque(number for number in spooled if number not in receipts and number <= run.requests)
         missing = sorted(set(range(1, run.requests + 1)) - receipts.keys() - set(left))
+        problem = await job_problem(self._graph, path.rpartition("/")[0])
+        if problem != run.problem:
+            run = replace(run, problem=problem)
+            with suppress(Conflict):
+                etag = await asyncio.to_thread(self._store.save_run, run, etag)
         return Sending(run, etag, path, index, receipts, left, missing=missing)
 
     def _index(self, run: Run) -> list[tuple[int, str]]:
@@ -310,6 +315,10 @@ class _Session:
                 await self._one(*item)
             except Pause:
                 return
+            except BaseException:
+                # What nobody foresaw ends the drain, which raises it; the other workers finish what they have begun.
+                self._pause = self._pause or Pause(_INTERRUPTED)
+                raise
             finally:
                 if item[0].idle or self._pause is not None:
                     self._changed.set()
@@ -325,7 +334,7 @@ class _Session:
                 sending.missing.append(number)
                 return
             receipt = await self._deliver(sending.path, number, people, body)
-            await asyncio.to_thread(self._store.append_receipt, run, receipt)
+            await self._keep_receipt(run, receipt)
             self._moved.add((run.feed, run.id))
             await asyncio.to_thread(self._store.delete_request, run, number)
             log.info(
@@ -336,7 +345,7 @@ class _Session:
             sending.left.appendleft(number)
             self._stopped_feeds.add(run.feed)
             sending.problem = Problem(code="stopped", message=str(error), advice=error.advice)
-        except Retryable as error:
+        except (Retryable, Conflict) as error:
             sending.left.appendleft(number)
             self._ledger.outage = self._ledger.outage or self._clock.now()
             self._stop(Pause(Problem(code="outage", message=str(error), advice="nothing: every tick tries again")))
@@ -345,6 +354,12 @@ class _Session:
             raise
         finally:
             sending.in_flight -= 1
+
+    async def _keep_receipt(self, run: Run, receipt: Receipt) -> None:
+        """Tries long: without its receipt, a request that Entra has taken is sent again."""
+        async for attempt in retrying(self._clock, self._random, attempts=ATTEMPTS):
+            with attempt:
+                await asyncio.to_thread(self._store.append_receipt, run, receipt)
 
     def _stop(self, pause: Pause) -> NoReturn:
         self._pause = self._pause or pause
@@ -382,27 +397,10 @@ class _Session:
     async def _upload(self, path: str, body: bytes) -> Accepted:
         """One body, retried while that can help. Raises Refused, Stopped, Retryable after the last try, and Pause."""
 
-        def wait(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            if isinstance(error, Throttled):
-                # The window is closed for everybody until then, and the next call waits for it.
-                return 0.0
-            failures[0] += 1
-            if isinstance(error, Retryable) and error.wait is not None:
-                return min(max(error.wait, 0.1), LONGEST_THROTTLE)
-            backoff: float = min(BACKOFF_CAP, 0.25 * 2 ** failures[0])
-            return backoff * (0.5 + self._random.random() / 2)
-
-        failures = [0]
-        retrying = tenacity.AsyncRetrying(
-            sleep=self._clock.sleep,
-            wait=wait,
-            # Throttling is no failure: `_throttled` knows when to give up.
-            stop=lambda state: failures[0] >= ATTEMPTS - 1 and not _is_throttled(state),
-            retry=tenacity.retry_if_exception_type(Retryable),
-            reraise=True,
-        )
-        async for attempt in retrying:
+        attempts = 1 if self._ledger.outage else ATTEMPTS
+        # Throttling is no failure: `_throttled` closes the window, and knows when to give up.
+        policy = retrying(self._clock, self._random, attempts=attempts, free=lambda e: isinstance(e, Throttled))
+        async for attempt in policy:
             with attempt:
                 return await self._call(path, body)
         raise AssertionError("a retry ends with a result or an exception")
@@ -488,7 +486,7 @@ class _Session:
             if made:
                 return
         self._moved.add((run.feed, run.id))
-        done = replace(run, state=State.SETTLING, times=replace(run.times, sent=self._clock.now()), problem=None)
+        done = replace(run, state=State.SETTLING, times=replace(run.times, sent=self._clock.now()))
         with suppress(Conflict):
             await asyncio.to_thread(self._store.save_run, done, sending.etag)
             log.info("run sent", extra={"feed": run.feed, "run": run.id, "requests": run.requests})
@@ -522,13 +520,10 @@ class _Session:
 _LEASE_LOST = Problem(
     code="lease", message="the uplink's lease was lost while sending", advice="nothing: the next tick goes on"
 )
+_INTERRUPTED = Problem(code="interrupted", message="sending was interrupted", advice="nothing: the next tick goes on")
 _TIME_IS_UP = Problem(
     code="time", message="the function's time limit is near (SEND_TIME_LIMIT)", advice="nothing: the next tick goes on"
 )
-
-
-def _is_throttled(state: tenacity.RetryCallState) -> bool:
-    return state.outcome is not None and isinstance(state.outcome.exception(), Throttled)
 
 
 def _quota_problem(until: datetime) -> Problem:

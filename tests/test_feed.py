@@ -72,11 +72,9 @@ def test_all_faults_of_a_file_are_told_at_once_with_line_and_column() -> None:
         f"(GRAPH_BASE_URL) or a public Graph cloud ({portal})",
         "line 2, column 10: 'content' must be one of 'full' or 'delta'",
         "line 3, column 21: 'file.delimter' is not a key of a feed file (did you mean delimiter?)",
-        "line 3, column 43: 'file.skip' must be a whole number",
-        "line 5, column 15: 'mapping.externalId' is a YAML list, not a column "
-        '(put it in quotes: "[WorkerID]")',
-        "line 6, column 9: 'mapping.title' has no value "
-        "(delete the line, or write an expression or a constant)",
+        "line 3, column 42: 'file.skip' must be a whole number",
+        "line 5, column 15: 'mapping.externalId' is a YAML list, not a column (put it in quotes: \"[WorkerID]\")",
+        "line 6, column 9: 'mapping.title' has no value (delete the line, or write an expression or a constant)",
         "line 7, column 9: 'mapping.name' has keys of its own "
         '(write each attribute on one line, by its path: name.givenName: "[FirstName]")',
         "line 8, column 24: 'guards.max_disabled' must be a percentage or a number of people (for example 5% or 20)",
@@ -385,7 +383,18 @@ def test_expect_and_pgp_are_read() -> None:
 
 def test_leftovers_of_transfers_are_no_drops() -> None:
     files = field("files: {match: ['*.csv'], ignore: ['old-*'], ready: '{name}.done'}", "files")
-    names = ["a.csv", "A.CSV", "sub/a.csv", "a.csv.tmp", ".a.csv", "a.csv.part", "old-a.csv", "a.txt", "a.csv.done", "d/"]
+    names = [
+        "a.csv",
+        "A.CSV",
+        "sub/a.csv",
+        "a.csv.tmp",
+        ".a.csv",
+        "a.csv.part",
+        "old-a.csv",
+        "a.txt",
+        "a.csv.done",
+        "d/",
+    ]
     assert [name for name in names if files.is_drop(name)] == ["a.csv", "A.CSV", "sub/a.csv"]
     assert files.marker_of("sub/a.csv") == "sub/a.csv.done"
     assert (files.drop_of("sub/a.csv.done"), files.drop_of("a.csv")) == ("sub/a.csv", None)

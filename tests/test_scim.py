@@ -11,7 +11,6 @@ from connector import scim
 from connector.scim import Attribute, Mutability, Type
 
 
-
 def names(model: Any) -> dict[str, Any]:
     return {str(field.serialization_alias): name for name, field in model.model_fields.items()}
 

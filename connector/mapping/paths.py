@@ -153,6 +153,8 @@ def _in_schema(urn: str, rest: str, extensions: Extensions) -> Target:
         )
     name, condition, sub_name = match.groups()
     attribute = scim.SCHEMAS[urn].get(name.lower()) or _declared(urn, name, extensions)
+    if name.lower() == "schemas":
+        raise PathError("'schemas' is written by the connector", "delete the line")
     if attribute is None:
         raise PathError(f"the {_schema(urn)} schema has no attribute {name!r}", _nearest(name))
     if attribute.mutability is Mutability.READ_ONLY:

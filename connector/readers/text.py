@@ -112,7 +112,14 @@ def _evidence(stream: BinaryIO) -> tuple[bool, bool, bool]:
     multibyte = undecodable = False
     windows = True
     left = EVIDENCE
-    while left > 0 and not (multibyte and undecodable) and (chunk := stream.read(min(BLOCK, left))):
+    while left > 0 and not (multibyte and undecodable):
+        try:
+            chunk = stream.read(min(BLOCK, left))
+        except Unreadable:
+            # A damaged archive: reading it in earnest will say so, and how far it came.
+            break
+        if not chunk:
+            break
         left -= len(chunk)
         if chunk.isascii() and not decoder.getstate()[0]:
             continue

@@ -311,10 +311,10 @@ class SandboxApp:
             )
         except InvalidQuery as error:
             raise Refusal(400, "BadRequest", str(error)) from error
-        events, skip_token = self._pages.page(self.entra.visible(self.clock.now()), query)
+        entries, skip_token = self._pages.page(self.entra.visible(self.clock.now()), query)
         answer: dict[str, Any] = {
             "@odata.context": f"{call.base}/v1.0/$metadata#auditLogs/provisioning",
-            "value": events,
+            "value": [orjson.Fragment(entry.raw) for entry in entries],
         }
         if skip_token is not None:
             parameters = [item for item in call.request.query_params.multi_items() if item[0] != "$skiptoken"]

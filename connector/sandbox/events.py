@@ -14,6 +14,43 @@ from connector.sandbox.settings import SandboxSettings
 Event = dict[str, Any]
 """One event, ready to be JSON."""
 
+TEXT_PROPERTIES = (
+    "id",
+    "tenantId",
+    "jobId",
+    "cycleId",
+    "changeId",
+    "provisioningAction",
+    "provisioningStatusInfo/status",
+    "sourceIdentity/id",
+    "sourceIdentity/displayName",
+    "sourceIdentity/identityType",
+    "targetIdentity/id",
+    "targetIdentity/displayName",
+    "targetIdentity/identityType",
+    "servicePrincipal/id",
+    "sourceSystem/displayName",
+    "targetSystem/displayName",
+)
+PROPERTIES = (*TEXT_PROPERTIES, "activityDateTime", "durationInMilliseconds")
+"""What a log can be filtered by."""
+
+Values = tuple[Any, ...]
+"""An event's values of `PROPERTIES`, in that order."""
+
+
+def values_of(event: Mapping[str, Any]) -> Values:
+    """The values that filters look at."""
+
+    def value(path: str) -> Any:
+        found: Any = event
+        for name in path.split("/"):
+            found = found[name]
+        return found
+
+    return tuple(value(path) for path in PROPERTIES)
+
+
 TimedEvent = tuple[datetime, Event]
 """An event with the exact time that its `activityDateTime` gives in whole seconds."""
 

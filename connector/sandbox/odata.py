@@ -16,38 +16,19 @@ from typing import Any
 import orjson
 
 from connector.sandbox.entra import LogEntry
+from connector.sandbox.events import PROPERTIES, TEXT_PROPERTIES, Values
 
 
 class InvalidQuery(Exception):
     """Graph would answer 400; the message says why."""
 
 
-TEXT = {
-    "id": ("id",),
-    "tenantId": ("tenantId",),
-    "jobId": ("jobId",),
-    # Microsoft's own Location header and articles write it so.
-    "jobid": ("jobId",),
-    "cycleId": ("cycleId",),
-    "changeId": ("changeId",),
-    "provisioningAction": ("provisioningAction",),
-    "provisioningStatusInfo/status": ("provisioningStatusInfo", "status"),
-    "sourceIdentity/id": ("sourceIdentity", "id"),
-    "sourceIdentity/displayName": ("sourceIdentity", "displayName"),
-    "sourceIdentity/identityType": ("sourceIdentity", "identityType"),
-    "targetIdentity/id": ("targetIdentity", "id"),
-    "targetIdentity/displayName": ("targetIdentity", "displayName"),
-    "targetIdentity/identityType": ("targetIdentity", "identityType"),
-    "servicePrincipal/id": ("servicePrincipal", "id"),
-    "sourceSystem/displayName": ("sourceSystem", "displayName"),
-    "targetSystem/displayName": ("targetSystem", "displayName"),
-}
-TIMES = {"activityDateTime": ("activityDateTime",)}
-NUMBERS = {"durationInMilliseconds": ("durationInMilliseconds",)}
-PATHS: Mapping[str, tuple[str, ...]] = {**TEXT, **TIMES, **NUMBERS}
-"""The properties that can be filtered by, as they are written, and where an event has them."""
+# Microsoft's own Location header and articles write `jobid` beside `jobId`.
+_POSITIONS = {name: index for index, name in enumerate(PROPERTIES)} | {"jobid": PROPERTIES.index("jobId")}
+_TEXT = {*TEXT_PROPERTIES, "jobid"}
+_TIME = _POSITIONS["activityDateTime"]
 
-Condition = Callable[[Mapping[str, Any]], bool]
+Condition = Callable[[Values], bool]
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -93,7 +74,7 @@ class _Filter:
             if self._take("word") != "and":
                 raise InvalidQuery("Invalid filter clause: only 'and' joins conditions.")
             conditions.append(self._condition())
-        return lambda event: all(condition(event) for condition in conditions)
+        return lambda values: all(condition(values) for condition in conditions)
 
     def _take(self, kind: str, value: str | None = None) -> str:
         if not self._tokens:
@@ -107,46 +88,38 @@ class _Filter:
         name = self._take("word")
         if name == "contains":
             return self._contains()
-        path = _path(name)
+        position = _position(name)
         word = self._take("word")
         compare = _COMPARE.get(word)
         if compare is None:
             raise InvalidQuery(f"Invalid filter clause: the operator '{word}' is not supported.")
-        if name in TIMES:
+        if position == _TIME:
             moment = _moment(self._take("time"))
-            return lambda event: compare(_moment(_value(event, path)), moment)
-        if name in NUMBERS:
+            return lambda values: compare(_moment(values[position]), moment)
+        if name not in _TEXT:
             number = int(self._take("number"))
-            return lambda event: compare(_value(event, path), number)
+            return lambda values: compare(values[position], number)
         text = _unquote(self._take("text"))
-        return lambda event: compare(str(_value(event, path)), text)
+        return lambda values: compare(values[position], text)
 
     def _contains(self) -> Condition:
         self._take("mark", "(")
         name = self._take("word")
-        path = _path(name)
-        if name not in TEXT:
+        position = _position(name)
+        if name not in _TEXT:
             raise InvalidQuery(f"Invalid filter clause: contains does not apply to '{name}'.")
         self._take("mark", ",")
         text = _unquote(self._take("text"))
         self._take("mark", ")")
-        return lambda event: text in str(_value(event, path))
+        return lambda values: text in values[position]
 
 
-def _path(name: str) -> tuple[str, ...]:
-    path = PATHS.get(name)
-    if path is None:
-        raise InvalidQuery(
-            f"Could not find a property named '{name}' on type 'microsoft.graph.provisioningObjectSummary'."
-        )
-    return path
-
-
-def _value(event: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = event
-    for name in path:
-        value = value[name]
-    return value
+def _position(name: str) -> int:
+    position = _POSITIONS.get(name)
+    if position is None:
+        kind = "microsoft.graph.provisioningObjectSummary"
+        raise InvalidQuery(f"Could not find a property named '{name}' on type '{kind}'.")
+    return position
 
 
 def _unquote(text: str) -> str:
@@ -199,7 +172,7 @@ def parse_query(parameters: Sequence[tuple[str, str]], *, page_size: int, page_l
         raise InvalidQuery("Invalid $orderby: only activityDateTime, asc or desc.")
     query = LogQuery(
         filter=text,
-        condition=parse_filter(text) if text else lambda event: True,
+        condition=parse_filter(text) if text else lambda values: True,
         orderby="activityDateTime desc" if orderby.split()[-1] == "desc" else "activityDateTime asc",
         top=int(top),
         after=None,
@@ -221,8 +194,8 @@ class LogPages:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, int], list[LogEntry]] = {}
 
-    def page(self, entries: Sequence[LogEntry], query: LogQuery) -> tuple[list[dict[str, Any]], str | None]:
-        """The events of the page and, where more follow, the skip token of the next one.
+    def page(self, entries: Sequence[LogEntry], query: LogQuery) -> tuple[list[LogEntry], str | None]:
+        """The entries of the page and, where more follow, the skip token of the next one.
 
         `entries` only grows from call to call.
         """
@@ -234,14 +207,14 @@ class LogPages:
         shown = found[start : start + query.top]
         token = None
         if len(found) > start + len(shown):
-            last = [shown[-1].event["activityDateTime"], shown[-1].sequence]
+            last = [shown[-1].values[_TIME], shown[-1].sequence]
             token = base64.urlsafe_b64encode(orjson.dumps([query.fingerprint, *last])).decode().rstrip("=")
-        return [entry.event for entry in shown], token
+        return shown, token
 
     def _found(self, entries: Sequence[LogEntry], query: LogQuery, descending: bool) -> list[LogEntry]:
         key = (query.fingerprint, len(entries))
         if key not in self._kept:
-            found = [entry for entry in entries if query.condition(entry.event)]
+            found = [entry for entry in entries if query.condition(entry.values)]
             found.sort(key=lambda entry: _rank(entry, descending))
             while len(self._kept) >= 8:
                 del self._kept[next(iter(self._kept))]
@@ -250,7 +223,7 @@ class LogPages:
 
 
 def _rank(entry: LogEntry, descending: bool) -> tuple[float, int]:
-    return _place((entry.event["activityDateTime"], entry.sequence), descending)
+    return _place((entry.values[_TIME], entry.sequence), descending)
 
 
 def _place(key: tuple[str, int], descending: bool) -> tuple[float, int]:

@@ -154,7 +154,7 @@ COLUMNS: Final = (
 
 
 def sample(rows: int = 1000, *, seed: int = 2026) -> Sample:
-    """A drop of so many rows. Raises ValueError for too few to hold all that is planted, and for more than the names."""
+    """A drop of so many rows. Raises ValueError for too few to hold all that is planted, or too many to name."""
     if not FEWEST_ROWS <= rows <= MOST_ROWS:
         raise ValueError(f"a sample has {FEWEST_ROWS} to {MOST_ROWS} rows")
     source = random.Random(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,13 +201,10 @@ def last_screen(
         )
     )
     console.print()
-    where = Table.grid(padding=(0, 2))
-    where.add_column(style="bold")
-    where.add_column(overflow="fold")
-    where.add_row("Report", Text(str(report), style=Style(color="cyan", link=report.as_uri())))
-    for label, text in more.items():
-        where.add_row(label, Text(text))
-    console.print(where, soft_wrap=True)
+    # Not wrapped: a path that is cut in two can be neither clicked nor copied.
+    link = Text(str(report), style=Style(color="cyan", link=report.as_uri()))
+    for label, text in (("Report", link), *((label, Text(text)) for label, text in more.items())):
+        console.print(Text(f"  {label:<10} ", style="bold").append_text(text), soft_wrap=True)
 
 
 def _facts(summary: Summary) -> tuple[str, RenderableType]:
@@ -272,14 +270,13 @@ def _count(
 
 def _troubles(title: str, troubles: Sequence[Trouble]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, style="dim", min_width=24)
     grid.add_column(ratio=1)
     for trouble in troubles[:MOST_LINES]:
-        reason = Text(trouble.reason)
+        reason = Text(f"{trouble.what}: " if trouble.what else "", style="red").append(trouble.reason, style="default")
         if trouble.advice:
             reason.append(f"\n→ {trouble.advice}", style="dim")
-        grid.add_row(trouble.where, Text(trouble.what, style="red"), reason)
+        grid.add_row(trouble.where, reason)
     left = len(troubles) - MOST_LINES
     parts: list[RenderableType] = [Text(title, style="bold"), grid]
     if left > 0:
@@ -290,10 +287,9 @@ def _troubles(title: str, troubles: Sequence[Trouble]) -> RenderableType:
 def failures_of(document: Mapping[str, Any]) -> Iterator[Trouble]:
     """From a summary's JSON. Reasons come without the values that Entra quotes in them."""
     for cause in document["failures"]:
-        example = cause["examples"][0]
-        people = f" and {cause['people'] - 1:,} more" if cause["people"] > 1 else ""
+        first = cause["examples"][0]
         yield Trouble(
-            where=f"row {example['row']} {example['externalId']}{people}",
+            where=_where(first["row"], first["externalId"], cause["people"]),
             what=cause["outcome"],
             reason=without_values(cause["reason"]) or cause["code"],
             advice=cause["advice"],
@@ -301,11 +297,19 @@ def failures_of(document: Mapping[str, Any]) -> Iterator[Trouble]:
 
 
 def rejects_of(records: Iterable[Mapping[str, str]]) -> Iterator[Trouble]:
-    """From the records of a `rejects.csv`."""
+    """From the records of a `rejects.csv`: each fault once, in the order of the rows."""
+    first: dict[tuple[str, str], Mapping[str, str]] = {}
+    rows: Counter[tuple[str, str]] = Counter()
     for record in records:
+        fault = (record["fault"], record["advice"])
+        first.setdefault(fault, record)
+        rows[fault] += 1
+    for fault, record in first.items():
         yield Trouble(
-            where=f"row {record['row']} {record['externalId']}".rstrip(),
-            what="",
-            reason=record["fault"],
-            advice="",
+            where=_where(record["row"], record["externalId"], rows[fault]), what="", reason=fault[0], advice=fault[1]
         )
+
+
+def _where(row: int | str, external_id: str, count: int) -> str:
+    text = f"row {row} {external_id}".rstrip()
+    return f"{text} and {count - 1:,} more" if count > 1 else text

@@ -6,7 +6,11 @@ Each is an expression, the row, and what the page says comes out.
 Row = dict[str, str | None | list[str]]
 
 EXAMPLES: list[tuple[str, Row, str | None | list[str]]] = [
-    ('Append([userPrincipalName], ".test")', {"userPrincipalName": "John.Doe@contoso.com"}, "John.Doe@contoso.com.test"),
+    (
+        'Append([userPrincipalName], ".test")',
+        {"userPrincipalName": "John.Doe@contoso.com"},
+        "John.Doe@contoso.com.test",
+    ),
     ("BitAnd(&HF, &HF7)", {}, "7"),
     ("CBool([attribute1] = [attribute2])", {"attribute1": "same", "attribute2": "same"}, "True"),
     ("CBool([attribute1] = [attribute2])", {"attribute1": "one", "attribute2": "other"}, "False"),
@@ -57,7 +61,7 @@ EXAMPLES: list[tuple[str, Row, str | None | list[str]]] = [
         {"extensionAttribute1": "20150123105347.1Z"},
         "2015-01-23",
     ),
-    ('IgnoreFlowIfNullOrEmpty([department])', {"department": "Sales"}, "Sales"),
+    ("IgnoreFlowIfNullOrEmpty([department])", {"department": "Sales"}, "Sales"),
     (
         'IgnoreFlowIfNullOrEmpty(Switch([prefix], "", "3443", "Dr.", "3444", "Prof.", "3445", "Prof. Dr."))',
         {"prefix": "3445"},
@@ -91,7 +95,11 @@ EXAMPLES: list[tuple[str, Row, str | None | list[str]]] = [
         {"directManager": "M", "skiplevelManager": "", "director": ""},
         "M",
     ),
-    ("Item([proxyAddresses], 1)", {"proxyAddresses": ["SMTP:a@contoso.com", "smtp:b@contoso.com"]}, "SMTP:a@contoso.com"),
+    (
+        "Item([proxyAddresses], 1)",
+        {"proxyAddresses": ["SMTP:a@contoso.com", "smtp:b@contoso.com"]},
+        "SMTP:a@contoso.com",
+    ),
     ('Left("John Doe", 3)', {}, "Joh"),
     ("NormalizeDiacritics([givenName])", {"givenName": "Zoë"}, "Zoe"),
     ("Now()", {}, "8/25/2021 5:41:18 PM"),
@@ -107,7 +115,7 @@ EXAMPLES: list[tuple[str, Row, str | None | list[str]]] = [
         "132539615990000000",
     ),
     ("PCase([firstName])", {"firstName": "PABLO GONSALVES (SECOND)"}, "Pablo Gonsalves (Second)"),
-    ("PCase([lastName],\" '-\")", {"lastName": "PINTO-DE'SILVA"}, "Pinto-De'Silva"),
+    ('PCase([lastName]," \'-")', {"lastName": "PINTO-DE'SILVA"}, "Pinto-De'Silva"),
     ('PCase(Join(" ",[firstName],[lastName]))', {"firstName": "GREGORY", "lastName": "JAMES"}, "Gregory James"),
     ("Redact([userPrincipalName])", {"userPrincipalName": "John.Doe@contoso.com"}, "John.Doe@contoso.com"),
     ('Redact("StringToBeRedacted")', {}, "StringToBeRedacted"),
@@ -140,8 +148,11 @@ EXAMPLES: list[tuple[str, Row, str | None | list[str]]] = [
         "8887779999",
     ),
     ('Replace([mailNickname], , "[a-zA-Z_]*", , "", , )', {"mailNickname": "john_doe72"}, "72"),
-    ('Split([extensionAttribute5], ",")', {"extensionAttribute5": "PermissionSetOne, PermissionSetTwo"},
-     ["PermissionSetOne", "PermissionSetTwo"]),
+    (
+        'Split([extensionAttribute5], ",")',
+        {"extensionAttribute5": "PermissionSetOne, PermissionSetTwo"},
+        ["PermissionSetOne", "PermissionSetTwo"],
+    ),
     ('Switch(ToLower([statusFlag]), "0", "true", "1", "false", "0")', {"statusFlag": "TRUE"}, "1"),
     ('Switch([statusFlag], "Default Value", "true", "1", "", "0")', {"statusFlag": ""}, "0"),
     (

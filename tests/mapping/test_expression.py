@@ -55,14 +55,23 @@ def test_white_space_between_tokens_means_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("7", "7"), ("-10", "-10"), ("&HF", "15"), ("&hff", "255"), ("1.50", "1.5"), ("0.5", "0.5"), ("007", "7"), ("2.0", "2")],
+    [
+        ("7", "7"),
+        ("-10", "-10"),
+        ("&HF", "15"),
+        ("&hff", "255"),
+        ("1.50", "1.5"),
+        ("0.5", "0.5"),
+        ("007", "7"),
+        ("2.0", "2"),
+    ],
 )
 def test_a_number_travels_as_text_in_its_shortest_form(text: str, expected: str) -> None:
     assert value(text) == expected
 
 
 def test_a_string_knows_two_escapes() -> None:
-    assert value(r'"Company name: \\\"Contoso\\\""') == r'Company name: \"Contoso\"'
+    assert value(r'"Company name: \\\"Contoso\\\""') == r"Company name: \"Contoso\""
 
 
 ERRORS = [
@@ -98,7 +107,12 @@ ERRORS = [
     ("Left([a], 3x)", 10, "the number cannot be read", "write 7, -10, 1.5 or &HF"),
     ("ToLower([a] [b])", 12, "a comma or ) is missing", "the arguments of ToLower go on here"),
     ("IIF([a] = “x”, 1, 2)", 10, "“ does not quote here", 'use the straight double quote "'),
-    ('"a" + "b"', 4, "'+' is not an operator here", "use Append or Join to put texts together, and &HF for a hexadecimal number"),
+    (
+        '"a" + "b"',
+        4,
+        "'+' is not an operator here",
+        "use Append or Join to put texts together, and &HF for a hexadecimal number",
+    ),
     ("IIF([a] != 1, 2, 3)", 8, "'!' is not an operator here", "write <> for unequal, and Not(…) for the opposite"),
     ("[a]\x00", 3, "'U+0000' has no meaning here", "texts need quotes, columns need [ ]"),
     ("ToLower([a], [b])", 13, "argument 2 of ToLower (culture) must be a constant", 'write it as "…"'),
@@ -191,11 +205,18 @@ def test_ten_thousand_characters_work_and_too_many_are_a_clear_error() -> None:
 
 
 def test_nothing_in_an_expression_becomes_code() -> None:
-    hostile = ["'+__import__('os').abort()+'", '");raise SystemExit(("', "\\x27", "{__import__('os')}", "'''", "x\n\r\u2028"]
+    hostile = [
+        "'+__import__('os').abort()+'",
+        '");raise SystemExit(("',
+        "\\x27",
+        "{__import__('os')}",
+        "'''",
+        "x\n\r\u2028",
+    ]
     for text in hostile:
         quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
         for form in (
-            f'Join({quoted}, [a], [b], [c], {quoted})',
+            f"Join({quoted}, [a], [b], [c], {quoted})",
             f"Switch([a], {quoted}, {quoted}, [b])",
             f"Replace([a], {quoted}, , , {quoted})",
             f"IIF([a] = {quoted}, {quoted}, Append([a], {quoted}))",

@@ -92,7 +92,28 @@ def test_they_agree_on_rows_of_text_too(text: str, row: dict[str, Cell]) -> None
 
 
 tokens = st.sampled_from(
-    [*SIGNATURES, "(", ")", ",", " ", "[a]", '"x"', "=", "<>", "<", "7", "-", "&HF", "[", "]", '"', "\\", "Guid", "True", "\n"]
+    [
+        *SIGNATURES,
+        "(",
+        ")",
+        ",",
+        " ",
+        "[a]",
+        '"x"',
+        "=",
+        "<>",
+        "<",
+        "7",
+        "-",
+        "&HF",
+        "[",
+        "]",
+        '"',
+        "\\",
+        "Guid",
+        "True",
+        "\n",
+    ]
 )
 
 
@@ -125,8 +146,9 @@ def test_switch_is_a_dictionary(source: str, table: dict[str, str]) -> None:
     assert value(f'Switch([s], "else", {pairs})', s=source, **as_columns) == table.get(source, "else")
 
 
-
-@given(words, st.lists(st.sampled_from(["ToLower", "Trim", "StripSpaces", "NormalizeDiacritics"]), min_size=1, max_size=4))
+@given(
+    words, st.lists(st.sampled_from(["ToLower", "Trim", "StripSpaces", "NormalizeDiacritics"]), min_size=1, max_size=4)
+)
 def test_cleaning_twice_is_cleaning_once(source: str, functions: list[str]) -> None:
     text = "[s]"
     for function in functions:

@@ -20,7 +20,7 @@ from connector.readers import BadRow, open_drop
 from connector.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 from tests.readers.reading import zipped
 
-TEXT = b"What a person is and does, " * 7
+TEXT = b"What a person is and does. " * 7
 USER = {"schemas": [CORE_USER, ENTERPRISE_USER], "externalId": "1"}
 
 

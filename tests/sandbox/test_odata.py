@@ -47,7 +47,8 @@ def tenant() -> Tenant:
 )
 def test_a_filter_finds_what_it_says(tenant: Tenant, text: str, found: list[str]) -> None:
     condition = parse_filter(text)
-    assert [event["sourceIdentity"]["id"] for event in tenant.events() if condition(event)] == found
+    entries = tenant.entra.visible(tenant.now)
+    assert [entry.value("sourceIdentity/id") for entry in entries if condition(entry.values)] == found
 
 
 @pytest.mark.parametrize(
@@ -120,9 +121,9 @@ def test_the_pages_together_are_the_log_in_order_each_entry_once(times: list[int
     while True:
         options = [("$top", str(top)), ("$orderby", f"activityDateTime {order}")]
         query = parse_query([*options, ("$skiptoken", token)] if token else options, page_size=1, page_limit=100)
-        events, following = pages.page(entries, query)
-        assert len(events) <= top
-        shown += [event["sourceIdentity"]["id"] for event in events]
+        page, following = pages.page(entries, query)
+        assert len(page) <= top
+        shown += [entry.value("sourceIdentity/id") for entry in page]
         if following is None:
             break
         token = following

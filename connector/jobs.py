@@ -1,0 +1,43 @@
+"""Whether the provisioning job that a feed names is at work; asked where the permission allows, never required."""
+
+from __future__ import annotations
+
+import logging
+
+from connector.errors import ConnectorError, Stopped
+from connector.graph import Graph
+from connector.run import Problem
+
+log = logging.getLogger(__name__)
+
+_said_once: set[str] = set()
+
+_ADVICE = {
+    "Paused": "start provisioning in the portal: until then Entra accepts everybody and processes nobody",
+    "Quarantine": "open the job's quarantine reason in the portal, mend it and restart provisioning",
+    "NotConfigured": "finish the provisioning app's configuration in the portal",
+    "NotRun": "start provisioning in the portal: it has never run",
+}
+
+
+async def job_problem(graph: Graph, job_path: str) -> Problem | None:
+    """What keeps the job from processing what is sent; None where nothing does, or nobody may know.
+
+    Asking needs Synchronization.Read.All, which is optional: without it this says so once and finds no problem.
+    """
+    try:
+        status = await graph.job(job_path)
+    except Stopped:
+        if job_path not in _said_once:
+            _said_once.add(job_path)
+            log.info("job status not readable")
+        return None
+    except ConnectorError:
+        return None
+    advice = _ADVICE.get(status.code)
+    if advice is None:
+        return None
+    reason = f" ({status.reason})" if status.reason else ""
+    return Problem(
+        code=f"job-{status.code.lower()}", message=f"the provisioning job is {status.code}{reason}", advice=advice
+    )

@@ -1,0 +1,158 @@
+"""Attribute paths: what they name, what they cannot name, and that writing one out loses nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector import scim
+from connector.feed import Declared
+from connector.mapping.paths import PathError, Target, parse_path
+from connector.scim import Attribute, Mutability, Type
+
+ENTERPRISE = scim.ENTERPRISE_USER
+CONTOSO = "urn:ietf:params:scim:schemas:extension:contoso:1.0:User"
+DECLARED = {CONTOSO: {"HireDate": Declared(type="DateTime"), "Badges": Declared(multi=True)}}
+CORE = scim.SCHEMAS[scim.CORE_USER]
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("title", "title"),
+        ("TITLE", "title"),
+        (" name.GivenName ", "name.givenName"),
+        ('emails[type eq "work"].value', 'emails[type eq "work"].value'),
+        ('Emails[Type EQ "work" AND primary eq TRUE].Value', 'emails[type eq "work" and primary eq true].value'),
+        ('roles[primary eq "True"].display', "roles[primary eq true].display"),
+        (r'ims[type eq "a\"b]c"].value', r'ims[type eq "a\"b]c"].value'),
+        ('addresses[type eq "work"].primary', 'addresses[type eq "work"].primary'),
+        (f"{scim.CORE_USER}:displayName", "displayName"),
+        (f'{scim.CORE_USER}:emails[type eq "a:b"].value', 'emails[type eq "a:b"].value'),
+        (f"{ENTERPRISE}:department", f"{ENTERPRISE}:department"),
+        (f"{ENTERPRISE.lower()}:manager.VALUE", f"{ENTERPRISE}:manager.value"),
+        (f"{ENTERPRISE}:manager.displayName", f"{ENTERPRISE}:manager.displayName"),
+        ("urn:contoso:employee:HireDate", "urn:contoso:employee:HireDate"),
+        (f"{CONTOSO.upper()}:hiredate", f"{CONTOSO}:HireDate"),
+    ],
+)
+def test_a_path_names_an_attribute_in_the_schemas_spelling(text: str, canonical: str) -> None:
+    target = parse_path(text, DECLARED)
+    assert str(target) == canonical
+    assert parse_path(canonical, DECLARED) == target
+
+
+def test_a_path_is_taken_apart() -> None:
+    assert parse_path('emails[primary eq true and type eq "work"].value', {}) == Target(
+        urn=scim.CORE_USER,
+        attribute=CORE["emails"],
+        where=(("primary", True), ("type", "work")),
+        sub=Attribute(name="value"),
+    )
+    assert parse_path(f"{CONTOSO}:Badges", DECLARED) == Target(
+        urn=CONTOSO, attribute=Attribute(name="Badges", type=Type.STRING, multi_valued=True)
+    )
+
+
+def test_the_order_of_conditions_does_not_make_another_value() -> None:
+    one = parse_path('emails[type eq "work" and primary eq true].value', {})
+    other = parse_path('emails[primary eq true and type eq "work"].value', {})
+    assert one.key == other.key
+    assert one.key != parse_path('emails[type eq "work"].value', {}).key
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "advice"),
+    [
+        ("emails.value", "'emails' holds several values", 'say which one: emails[type eq "work"].value'),
+        ("emails", "'emails' holds several values", 'say which one: emails[type eq "work"].value'),
+        ('emails[type eq "work"]', "'emails' has parts, and the path names none",
+         "add one of: .value, .display, .type, .primary, .$ref"),
+        ('emails[type eq "work"].vale', "'emails' has no part 'vale'", "did you mean value?"),
+        ('emails[type eq "work"].type', "'type' is already given by the filter", "delete the line"),
+        ('emails[type ne "work"].value', "a filter here cannot use 'ne'",
+         "a mapping writes values, so only eq tells what to write"),
+        ('emails[type eq "a" or type eq "b"].value', '[type eq "a" or type eq "b"] joins conditions with something else'
+         " than and", "use only eq and and"),
+        ('emails[type eq "a" and type eq "b"].value', '[type eq "a" and type eq "b"] names a part twice',
+         "delete one of the conditions"),
+        ("emails[type eq work].value", "'type' is compared with something that is no text", 'write type eq "work"'),
+        ("emails[primary eq 1].value", "'primary' is true or false", "write primary eq true"),
+        ('emails[kind eq "x"].value', "'emails' has no part 'kind' to filter by",
+         "it has: value, display, type, primary, $ref"),
+        ("emails[].value", "[] is not a filter that a mapping can use",
+         'write conditions with eq, joined by and: emails[type eq "work"]'),
+        ('title[type eq "x"]', "'title' has no parts", "write title"),
+        ("title.value", "'title' has no parts", "write title"),
+        ('name[type eq "x"].givenName', "'name' holds one value and takes no filter", "delete the brackets"),
+        ("name", "'name' has parts, and the path names none", "add one of: .formatted, .familyName, .givenName,"
+         " .middleName, .honorificPrefix, .honorificSuffix"),
+        ("id", "'id' is set by Entra and cannot be sent", "delete the line"),
+        ("meta.created", "'meta' is set by Entra and cannot be sent", "delete the line"),
+        ('groups[type eq "x"].value', "'groups' is set by Entra and cannot be sent", "delete the line"),
+        ("schemas", "'schemas' is written by the connector", "delete the line"),
+        ("displayNam", "the Core User schema has no attribute 'displayNam'", 'did you mean displayName or emails[type eq "work"].display?'),
+        ("givenName", "the Core User schema has no attribute 'givenName'", "did you mean name.givenName?"),
+        ("surname", "the Core User schema has no attribute 'surname'", "write name.familyName"),
+        ("department", "the Core User schema has no attribute 'department'",
+         f"did you mean {ENTERPRISE}:department?"),
+        ("manager.value", "the Core User schema has no attribute 'manager'", f"write {ENTERPRISE}:manager.value"),
+        (f"{ENTERPRISE}:manager", "'manager' has parts, and the path names none",
+         "add one of: .value, .$ref, .displayName"),
+        (ENTERPRISE, f"{ENTERPRISE!r} is a schema, not an attribute", f"add the attribute's name: {ENTERPRISE}:title"),
+        (f"{ENTERPRISE}:HireDate", "the Enterprise User schema has no attribute 'HireDate'",
+         "custom attributes need a URN of their own: urn:…:User:HireDate"),
+        (f"{CONTOSO}:Hire.Date", "'Hire.Date' is not the name of a custom attribute",
+         "a custom attribute is one name: no dots, no brackets"),
+        (CONTOSO, f"{CONTOSO!r} is a schema, not an attribute", f"add the attribute's name: {CONTOSO}:title"),
+        ("urn:x", "'urn' is not a URN with an attribute's name after it",
+         "for example urn:ietf:params:scim:schemas:extension:contoso:1.0:User:HireDate"),
+        ("name.givenName.x", "'name.givenName.x' is not an attribute path",
+         'for example title, name.givenName or emails[type eq "work"].value'),
+        ("", "'' is not an attribute path", 'for example title, name.givenName or emails[type eq "work"].value'),
+    ],
+)  # fmt: skip
+def test_what_a_path_cannot_name_is_explained(text: str, message: str, advice: str) -> None:
+    with pytest.raises(PathError) as caught:
+        parse_path(text, DECLARED)
+    assert (caught.value.message, caught.value.advice) == (message, advice)
+
+
+LABELS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)
+
+
+@st.composite
+def targets(draw: st.DrawFn) -> Target:
+    urn = draw(st.sampled_from([*scim.SCHEMAS, "urn:contoso:employee"]))
+    if urn not in scim.SCHEMAS:
+        return Target(
+            urn=urn, attribute=Attribute(name=draw(st.from_regex(r"[A-Za-z][A-Za-z0-9_$-]{0,8}", fullmatch=True)))
+        )
+    usable = [a for a in scim.SCHEMAS[urn].values() if a.mutability is not Mutability.READ_ONLY]
+    attribute = draw(st.sampled_from(usable))
+    if not attribute.sub_attributes:
+        return Target(urn=urn, attribute=attribute)
+    sub = draw(st.sampled_from(attribute.sub_attributes))
+    if not attribute.multi_valued:
+        return Target(urn=urn, attribute=attribute, sub=sub)
+    others = [s for s in attribute.sub_attributes if s != sub]
+    filtered = draw(st.lists(st.sampled_from(others), min_size=1, max_size=3, unique_by=lambda s: s.name))
+    where = tuple((s.name, draw(st.booleans() if s.type is Type.BOOLEAN else LABELS)) for s in filtered)
+    return Target(urn=urn, attribute=attribute, where=where, sub=sub)
+
+
+@given(targets())
+def test_a_path_written_out_names_the_same(target: Target) -> None:
+    assert parse_path(str(target), {}) == target
+
+
+@given(st.text(max_size=60) | st.text(alphabet='emails[]type eq "work".value urn:and\\', max_size=60))
+def test_any_text_is_a_path_or_a_path_error(text: str) -> None:
+    try:
+        target = parse_path(text, DECLARED)
+    except PathError as error:
+        assert error.message
+        assert error.advice
+    else:
+        assert parse_path(str(target), DECLARED) == target
