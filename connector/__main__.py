@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
 
         return preview(options.feed, options.file, options.out)
     if options.command == "sandbox":
-        from connector.sandbox import main as sandbox
+        from connector.sandbox.command import main as sandbox
 
         return sandbox(options.arguments)
     from connector.demo import demo

@@ -24,15 +24,15 @@ from rich.console import Console
 
 from connector.errors import ConnectorError, Fault, Unusable
 from connector.mapping import LoadedFeed, load_feed
-from connector.report import headline, parse_summary
+from connector.report import headline, parse_summary, row_parts
 from connector.run import State, Summary
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
-from connector.sandbox.host import BlobFunction, TimerFunction, registered
+from connector.sandbox.host import NAME, BlobFunction, TimerFunction, registered
 from connector.sandbox.sample import SAMPLE_DROP_NAME, SAMPLE_FEED, SAMPLE_FEED_NAME, sample
 from connector.sandbox.screen import WIDTH, Screen, failures_of, last_screen, rejects_of
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
-from connector.settings import Settings
+from connector.settings import DEFAULTS, Settings
 
 CLIENT_ID: Final = "5d0e3f1c-0d0f-4d58-9d1b-3c6a2f0b7e11"
 
@@ -157,11 +157,14 @@ def _show(
     functions: Path,
 ) -> int:
     # Bindings are read when function_app.py is imported, so what they refer to must be there by then.
-    stack.enter_context(_environment({"HR_STORAGE": "UseDevelopmentStorage=true"}))
+    places = {"HR_STORAGE": "UseDevelopmentStorage=true", "GRAPH_BASE_URL": DEFAULTS["GRAPH_BASE_URL"]}
+    stack.enter_context(_environment(places))
     names = Settings.of()
     blob_name = f"{exhibit.name}/{exhibit.drop.name}"
     app = registered(functions)
     on_blob = app.for_blob(names.inbox, blob_name)
+    if on_blob.connection != "HR_STORAGE":
+        raise Unusable(NAME, [Fault(message=f"{on_blob.name}: its connection is {on_blob.connection}, not HR_STORAGE")])
 
     title = f"{exhibit.drop.name} to Microsoft Entra ID: the real functions, a local storage account, a local Entra"
     screen = Screen(console, title, STEPS)
@@ -180,7 +183,7 @@ def _show(
             stage.upload(exhibit, blob_name)
             blob = stack.enter_context(service.get_blob_client(names.inbox, blob_name))
             summary, reason = asyncio.run(stage.play(on_blob, blob, app.timer, tick=pace.tick))
-            if reason:
+            if reason and not screen.failed:
                 screen.fail(screen.unfinished(), reason)
         return stage.curtain(summary, reason, exhibit)
     except ConnectorError:
@@ -281,9 +284,12 @@ class Stage:
         if summary is None or summary.times.planned is None:
             return
         rows = summary.rows
-        unsent = [f"{rows.rejected:,} rejected", f"{rows.duplicate:,} duplicate"]
+        if summary.state in {State.HELD, State.REJECTED}:
+            self.screen.fail("Plan", headline(summary))
+            return
+        parts = [f"{part.count:,} {part.label}" for part in row_parts(summary) if part.label not in {"pending", "sent"}]
         self.screen.finish(
-            "Plan", f"{rows.total:,} rows: {rows.total - rows.rejected - rows.duplicate:,} to send, {', '.join(unsent)}"
+            "Plan", f"{rows.total:,} rows = {' + '.join([*parts, f'{rows.pending + rows.sent:,} to send'])}"
         )
         if not summary.requests.total:
             return
@@ -387,19 +393,17 @@ def _console() -> Console:
 @contextmanager
 def _environment(changes: Mapping[str, str]) -> Iterator[None]:
     """Settings as the function app would have them. The storage account is this one and no other."""
-    before = dict(os.environ)
-    for name in list(os.environ):
-        if name.startswith("HR_STORAGE"):
-            del os.environ[name]
-    os.environ.update(changes)
     # A proxy that the machine is told to use knows nothing of our loopback.
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(
-        filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy", ""), "127.0.0.1", "localhost"])
-    )
+    direct = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy", ""), "127.0.0.1"]))
+    wanted = {**changes, "NO_PROXY": direct, "no_proxy": direct}
+    touched = {name for name in os.environ if name.startswith("HR_STORAGE")} | wanted.keys()
+    before = {name: os.environ.pop(name) for name in touched if name in os.environ}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        os.environ.clear()
+        for name in touched:
+            os.environ.pop(name, None)
         os.environ.update(before)
 
 

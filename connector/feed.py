@@ -75,9 +75,6 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
 
 
-# ---- file: how to read a drop
-
-
 def _single(value: Any) -> Any:
     if value in {"tab", "\\t"}:
         return "\t"
@@ -255,9 +252,6 @@ class FileOptions(_Model):
         return self
 
 
-# ---- guards, files, pgp, expect
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """As many as may be: a share of a whole in percent, or a count. Exactly one of the two is given."""
@@ -413,9 +407,6 @@ def _expectation(value: Any) -> Expectation:
     if match is None:
         raise _wrong("must say how often a drop comes", "for example expect: every 24h (m, h or d)")
     return Expectation(every=timedelta(**{_UNITS[match[2]]: int(match[1])}))
-
-
-# ---- mapping and what goes with it
 
 
 def _value(value: Any) -> Value:

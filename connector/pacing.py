@@ -15,8 +15,8 @@ import orjson
 
 from connector.settings import Limit
 
-# The two clocks' readings, and the timers of both machines, are not finer than this.
-MARGIN = 0.015
+# Of a window: what the two machines' timers may be off by, 15 ms in 5 s.
+MARGIN = 0.003
 # Calls whose fastest round trip stands for the path's own delay.
 _SAMPLE = 400
 
@@ -26,7 +26,7 @@ class Call:
     """One call, from its start until its answer; seconds of a monotonic clock."""
 
     started: float
-    ended: float | None = None
+    ended: float = math.inf
 
 
 class Window:
@@ -41,27 +41,30 @@ class Window:
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
+        self._span = limit.seconds * (1 + MARGIN)
         self._allowed = limit.calls
-        self._in_flight: set[Call] = set()
-        self._arrivals: deque[tuple[float, float]] = deque()
+        self._in_flight = 0
+        self._ended: deque[Call] = deque()
         self._round_trips: deque[float] = deque(maxlen=_SAMPLE)
+        self._fastest = 0.0
         self._closed_until = -math.inf
         self._raised = -math.inf
-        self._last_start = -math.inf
 
     def assume(self, calls: int, now: float) -> None:
         """A sender before this one made `calls` of which nothing else is known than that they may be as late as now."""
         for _ in range(min(calls, self._limit.calls)):
-            self._arrivals.append((now, now))
+            self._ended.append(Call(now, now))
 
     def wait(self, now: float) -> float:
         """Seconds until a call may start, as things stand; infinity: not before a call in flight ends."""
         if now < self._closed_until:
             return self._closed_until - now
         self._recover(now)
-        horizon = now - self._limit.seconds - MARGIN
-        late = sorted(at for _, at in self._arrivals if at > horizon)
-        free = self._allowed - len(self._in_flight) - len(late)
+        horizon = now - self._span
+        while self._ended and self._ended[0].ended <= horizon:
+            self._ended.popleft()
+        late = sorted(at for call in self._ended if (at := self._latest_arrival(call)) > horizon)
+        free = self._allowed - self._in_flight - len(late)
         if free > 0:
             return 0.0
         # The oldest latest-arrivals leave the window first.
@@ -69,27 +72,22 @@ class Window:
         # Never so short that the clock, added up, would not move.
         return max(late[need - 1] - horizon, 0.001) if need <= len(late) else math.inf
 
+    def _latest_arrival(self, call: Call) -> float:
+        return max(call.started, call.ended - self._fastest)
+
     def start(self, now: float) -> Call:
-        call = Call(now)
-        self._in_flight.add(call)
-        self._last_start = now
-        return call
+        self._in_flight += 1
+        return Call(now)
 
     def end(self, call: Call, now: float) -> None:
         """The answer is here, whatever it was, or the connection failed."""
+        self._in_flight -= 1
         call.ended = now
-        self._in_flight.discard(call)
-        took = now - call.started
-        self._round_trips.append(took)
-        fastest = min(self._round_trips)
-        self._arrivals.append((call.started, call.started + took - fastest))
-        horizon = now - self._limit.seconds - MARGIN
-        while self._arrivals and self._arrivals[0][1] <= horizon:
-            self._arrivals.popleft()
-
-    def quiet(self, now: float) -> float:
-        """Seconds since the last call started."""
-        return now - self._last_start
+        self._ended.append(call)
+        self._round_trips.append(now - call.started)
+        # The first calls open connections and say nothing of the path's delay: until there are more, any is possible.
+        if len(self._round_trips) >= min(2 * self._limit.calls, _SAMPLE):
+            self._fastest = min(self._round_trips)
 
     def throttled(self, now: float, wait: float) -> None:
         """The server said 429: somebody else uses the tenant too. Close for `wait`, then probe with half as many."""
@@ -103,11 +101,6 @@ class Window:
         while self._allowed < self._limit.calls and now >= self._raised + self._limit.seconds:
             self._allowed = min(self._limit.calls, self._allowed * 2)
             self._raised = max(self._raised + self._limit.seconds, now - self._limit.seconds)
-
-    @property
-    def used(self) -> int:
-        """Calls that count against the window at the moment of the last question."""
-        return len(self._in_flight) + len(self._arrivals)
 
 
 @dataclass(slots=True)

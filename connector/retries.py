@@ -25,7 +25,7 @@ def retrying(
     attempts: int,
     free: Callable[[BaseException | None], bool] = lambda _: False,
 ) -> tenacity.AsyncRetrying:
-    """Tries again on Retryable, `attempts` times in all; failures that are `free` count for none, and wait for nothing."""
+    """Tries again on Retryable, `attempts` times in all. A failure that is `free` neither counts nor waits."""
     failures = 0
 
     def failed(state: tenacity.RetryCallState) -> bool:

@@ -85,7 +85,8 @@ def test_all_faults_of_a_file_are_told_at_once_with_line_and_column() -> None:
 
 def test_what_is_missing_is_named() -> None:
     assert faults("content: full\n") == [
-        "line 1, column 1: 'endpoint' is missing (add it: The Provisioning API Endpoint, as the Entra portal shows it.)",
+        "line 1, column 1: 'endpoint' is missing (add it: The Provisioning API Endpoint, as the Entra portal shows"
+        " it.)",
         "line 1, column 1: 'mapping' is missing (add it: SCIM attribute path to an expression or a constant.)",
     ]
 
@@ -165,8 +166,10 @@ def test_any_text_is_read_or_unusable(text: str) -> None:
 
 YAMLISH = st.lists(
     st.sampled_from(
-        ["endpoint:", "mapping:", "  ", "\n", "- ", "{", "}", "[", "]", ": ", '"', "'", "&a ", "*a", "|", ">", "#", "!!x ",
-         "externalId", "null", "5%", "empty", "lookup", "guards", "file", "%YAML 1.1", "---", "\\", "\t", "?", "urn:a:b", ","]
+        ["endpoint:", "mapping:", "  ", "\n", "- ", "{", "}", "[", "]", ": ", '"', "'", "&a ", "*a", "|", ">", "#",
+         "!!x ",
+         "externalId", "null", "5%", "empty", "lookup", "guards", "file", "%YAML 1.1", "---", "\\", "\t", "?", "urn:a:b",
+         ","]
     ),
     max_size=40,
 ).map("".join)  # fmt: skip
@@ -180,9 +183,6 @@ def test_anything_that_looks_like_yaml_is_read_or_unusable(text: str) -> None:
         assert error.faults
     else:
         assert all(fault.message and fault.line >= 1 for fault in result.faults)
-
-
-# ---- endpoint
 
 
 def test_the_endpoint_is_taken_apart_and_called_under_v1() -> None:
@@ -260,9 +260,6 @@ def test_no_address_leads_a_token_astray(text: str) -> None:
     assert isinstance(endpoint, Fault) or (endpoint.host, endpoint.port, endpoint.scheme) == (
         "graph.microsoft.com", 443, "https",
     )  # fmt: skip
-
-
-# ---- sections
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,6 @@ class Trouble:
     advice: str = ""
 
 
-# ---- types
 
 
 def boolean(text: str) -> bool | None:
@@ -134,7 +133,6 @@ def many(convert: Callable[[str], str | int | bool | None], value: str | list[st
     return found
 
 
-# ---- faults
 
 
 def unsendable(text: str) -> Trouble | None:
@@ -179,7 +177,6 @@ FAULTS: Final[Mapping[str, Callable[[str], Trouble | None]]] = {
 """By canonical path: what rejects a row beyond types and characters."""
 
 
-# ---- warnings
 
 # Graph page "user resource type", for the property that Entra's default mapping fills from each attribute.
 _LONGEST: Final[Mapping[str, int]] = {

@@ -92,7 +92,6 @@ class _Loading:
         column = ".".join(str(part) for part in path)
         self.faults.append(Fault(message=message, advice=advice, column=column, line=line, position=position))
 
-    # ---- lookup
 
     def _tables(self) -> dict[str, Dict[str, str]]:
         tables: dict[str, Dict[str, str]] = {}
@@ -122,7 +121,6 @@ class _Loading:
         self.lookup_files.append(file)
         return content
 
-    # ---- mapping
 
     def _sources(self, tables: set[str]) -> dict[object, tuple[Target, Expression | Constant]]:
         sources: dict[object, tuple[Target, Expression | Constant]] = {}
@@ -211,7 +209,6 @@ class _Loading:
             place: Path = ("mapping", seen[key])
             self._fault(place, "externalId is the same for every row", 'map a column: externalId: "[WorkerID]"')
 
-    # ---- what goes with it
 
     def _named(self, section: str, text: str, sources: Dict[object, tuple[Target, object]]) -> Target | None:
         """The target of a path that must be in the mapping too."""

@@ -153,7 +153,7 @@ def expand_zip(stream: Watched, archive: zipfile.ZipFile, *, limit: int) -> tupl
     files = [
         member
         for member in archive.infolist()
-        if not member.is_dir()
+        if not member.filename.endswith("/")
         and not member.filename.startswith("__MACOSX/")
         and PurePosixPath(member.filename).name != ".DS_Store"
     ]

@@ -27,7 +27,6 @@ _ERRORS = frozenset(
 T = TypeVar("T")
 
 _PROLOG = 64 * 1024
-_MAX_WIDTH = 16_384
 
 
 def open_workbook(stream: Watched, *, name: str, options: FileOptions, wanted: Sequence[str], notes: Notes) -> Table:
@@ -187,7 +186,7 @@ def _sheet(book: Any, name: str | None) -> Any:
 def _rows_of(watched: Watched, sheet: Any) -> Iterator[list[str]]:
     # Exporters that write a wrong dimension (A1:A1) would have all but that cut off.
     sheet.reset_dimensions()
-    values = sheet.iter_rows(values_only=True, max_col=_MAX_WIDTH)
+    values = sheet.iter_rows(values_only=True)
 
     def batch() -> list[list[str]]:
         rows: list[list[str]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,6 +99,11 @@ class Screen:
     def fail(self, label: str, text: str) -> None:
         """The step went wrong, and why."""
         self._end(label, text, failed=True)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a step went wrong."""
+        return any(step.failed for step in self._steps.values())
 
     def unfinished(self) -> str:
         """The label of the first step that is under way, else of the first that has not begun; "" when all is done."""
@@ -227,16 +233,18 @@ def _facts(summary: Summary) -> tuple[str, RenderableType]:
         for number, part in enumerate(under, 1):
             stem = "   " if last else "│  "
             grid.add_row(*_count(part, stem + ("└─ " if number == len(under) else "├─ "), total, bar=True))
-    # What is wrong with the run as a whole is told apart from the counts.
-    extra = [line for line in lines if line.label in {"problem", "what to do"}]
     title = f"{said['feed']} / {said['drop']}"
-    if not extra:
+    if summary.problem is None:
         return title, grid
+    # What is wrong with the run as a whole comes before the counts.
     problem = Table.grid(padding=(0, 2))
     problem.add_column(no_wrap=True, style="bold")
     problem.add_column(overflow="fold")
-    for line in extra:
-        problem.add_row(line.label, Text(str(line.value), style=_COLOURS[line.tone]))
+    faults = summary.problem.message.splitlines()
+    shown = [*faults[:MOST_LINES], *([f"and {len(faults) - MOST_LINES} more"] if len(faults) > MOST_LINES else [])]
+    problem.add_row("problem", Text("\n".join(map(_clean, shown)), style="red"))
+    if summary.problem.advice:
+        problem.add_row("what to do", _clean(summary.problem.advice))
     return title, Group(problem, Text(), grid)
 
 
@@ -291,8 +299,8 @@ def failures_of(document: Mapping[str, Any]) -> Iterator[Trouble]:
         yield Trouble(
             where=_where(first["row"], first["externalId"], cause["people"]),
             what=cause["outcome"],
-            reason=without_values(cause["reason"]) or cause["code"],
-            advice=cause["advice"],
+            reason=_clean(without_values(cause["reason"]) or cause["code"]),
+            advice=_clean(cause["advice"]),
         )
 
 
@@ -301,15 +309,24 @@ def rejects_of(records: Iterable[Mapping[str, str]]) -> Iterator[Trouble]:
     first: dict[tuple[str, str], Mapping[str, str]] = {}
     rows: Counter[tuple[str, str]] = Counter()
     for record in records:
-        fault = (record["fault"], record["advice"])
+        # "a later row, 785, has the same externalId" is one fault, whichever row that is.
+        fault = (re.sub(r"\d+", "#", record["fault"]), record["advice"])
         first.setdefault(fault, record)
         rows[fault] += 1
     for fault, record in first.items():
         yield Trouble(
-            where=_where(record["row"], record["externalId"], rows[fault]), what="", reason=fault[0], advice=fault[1]
+            where=_where(record["row"], record["externalId"], rows[fault]),
+            what="",
+            reason=_clean(record["fault"]),
+            advice=_clean(record["advice"]),
         )
 
 
 def _where(row: int | str, external_id: str, count: int) -> str:
-    text = f"row {row} {external_id}".rstrip()
+    text = f"row {row} {_clean(external_id)}".rstrip()
     return f"{text} and {count - 1:,} more" if count > 1 else text
+
+
+def _clean(text: str) -> str:
+    """Without what would steer the terminal: some of it comes from an HR file."""
+    return "".join(character if character.isprintable() else " " for character in text)

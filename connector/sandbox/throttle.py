@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from connector.settings import Limit
 
-
 _ROUNDING = 1e-9
 """Seconds that sums of floats may be off: a caller who waited for exactly the window's length is not refused for it."""
 

@@ -70,6 +70,9 @@ class SandboxTransport(httpx.AsyncBaseTransport):
             for wait in pending:
                 wait.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+            if connection.ended.done():
+                # Looked at, since asyncio complains of an exception that nobody saw.
+                connection.ended.exception()
             connection.ended.cancel()
 
     async def _ask(self, request: httpx.Request, body: bytes, connection: InProcessConnection) -> httpx.Response:

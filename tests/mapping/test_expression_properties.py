@@ -1,7 +1,5 @@
 """Two implementations of the language, and what holds for whatever an author writes."""
 
-from collections.abc import Callable
-
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,32 +34,34 @@ leaves = st.one_of(
 )
 
 
-def calls(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    def of(form: str) -> st.SearchStrategy[str]:
-        return st.tuples(*[inner] * form.count("{}")).map(lambda arguments: form.format(*arguments))
-
-    forms = [
-        "Append({}, {})", "Join({}, {})", 'Join("-", {}, {})', 'Join("", {}, "c", {}, {})', 'Join(", ", "x", {}, "y")',
-        "Coalesce({})", "Coalesce({}, {}, {})", "IIF({}, {}, {})", "IIF({} = {}, {}, {})", "IIF({} < {}, {}, {})",
-        "Not({})", "Not({} <> {})", "IsNull({})", "IsNullOrEmpty({})", "IsPresent({})", "IsString({})",
-        "IgnoreFlowIfNullOrEmpty({})", 'Switch({}, {}, "a", {}, "", {})', 'Switch({}, , "a", "1", "True", "2")',
-        'Switch({}, {}, "a", "1")', "Left({}, 2)", "Left({}, {})", "Mid({}, 2, 3)", "Mid({}, {}, {})",
-        'Word({}, 2, ",; ")', "Word({}, {}, {})", "InStr({}, {})", "InStr({}, {}, 2, vbTextCompare)", "Item({}, 1)",
-        "Item({}, {})", "Count({})", 'Split({}, ",")', "RemoveDuplicates({})", "ToLower({})", 'ToUpper({}, "tr-TR")',
-        "ToUpper({})", "PCase({})", "PCase({}, {})", "StripSpaces({})", "Trim({})", "NormalizeDiacritics({})",
-        'Replace({}, "a", , , "b")', "Replace({}, {}, , , {})", 'Replace({}, "a", , , , , "<a>")',
-        'Replace({}, , "[a-z]", , {}, , )', 'Replace({}, , "(?<x>[a-z])\\\\s", "x", {}, , )',
-        'Replace({}, , "(?<x>[a-z])", "x", , {}, )', 'FormatDateTime({}, , "yyyy-MM-dd", "d. MMMM yy")',
-        'FormatDateTime({}, , {}, "yyyy")', "CDate({})", 'DateAdd("m", {}, {})', 'DateDiff("d", {}, {})',
-        "DateFromNum({})", "NumFromDate({})", "CBool({})", "CStr({})", "BitAnd({}, {})", "ConvertToBase64({})",
-        "ConvertToUTF8Hex({})", "Redact({})", 'Lookup({}, {}, "cities")', 'Lookup({}, , "cities")',
-        "{} = {}", "{} >= 5", "Count({}) > 1", 'DateDiff("d", {}, Now()) <= 3', "CDate({}) < {}", "Count({}) = {}",
-    ]  # fmt: skip
-    return st.one_of(*[of(form) for form in forms])
+FORMS = [
+    "Append({}, {})", "Join({}, {})", 'Join("-", {}, {})', 'Join("", {}, "c", {}, {})', 'Join(", ", "x", {}, "y")',
+    "Coalesce({})", "Coalesce({}, {}, {})", "IIF({}, {}, {})", "IIF({} = {}, {}, {})", "IIF({} < {}, {}, {})",
+    "Not({})", "Not({} <> {})", "IsNull({})", "IsNullOrEmpty({})", "IsPresent({})", "IsString({})",
+    "IgnoreFlowIfNullOrEmpty({})", 'Switch({}, {}, "a", {}, "", {})', 'Switch({}, , "a", "1", "True", "2")',
+    'Switch({}, {}, "a", "1")', "Left({}, 2)", "Left({}, {})", "Mid({}, 2, 3)", "Mid({}, {}, {})",
+    'Word({}, 2, ",; ")', "Word({}, {}, {})", "InStr({}, {})", "InStr({}, {}, 2, vbTextCompare)", "Item({}, 1)",
+    "Item({}, {})", "Count({})", 'Split({}, ",")', "RemoveDuplicates({})", "ToLower({})", 'ToUpper({}, "tr-TR")',
+    "ToUpper({})", "PCase({})", "PCase({}, {})", "StripSpaces({})", "Trim({})", "NormalizeDiacritics({})",
+    'Replace({}, "a", , , "b")', "Replace({}, {}, , , {})", 'Replace({}, "a", , , , , "<a>")',
+    'Replace({}, , "[a-z]", , {}, , )', 'Replace({}, , "(?<x>[a-z])\\\\s", "x", {}, , )',
+    'Replace({}, , "(?<x>[a-z])", "x", , {}, )', 'FormatDateTime({}, , "yyyy-MM-dd", "d. MMMM yy")',
+    'FormatDateTime({}, , {}, "yyyy")', "CDate({})", 'DateAdd("m", {}, {})', 'DateDiff("d", {}, {})',
+    "DateFromNum({})", "NumFromDate({})", "CBool({})", "CStr({})", "BitAnd({}, {})", "ConvertToBase64({})",
+    "ConvertToUTF8Hex({})", "Redact({})", 'Lookup({}, {}, "cities")', 'Lookup({}, , "cities")',
+    "{} = {}", "{} >= 5", "Count({}) > 1", 'DateDiff("d", {}, Now()) <= 3', "CDate({}) < {}", "Count({}) = {}",
+]  # fmt: skip
 
 
-# A comparison cannot stand inside another without a function around it: such texts are refused, which is fine too.
-expressions = st.recursive(leaves, calls, max_leaves=8)
+def written(draw: st.DrawFn, levels: int) -> str:
+    if levels == 0 or draw(st.integers(0, 3)) == 0:
+        return draw(leaves)
+    form = draw(st.sampled_from(FORMS))
+    return form.format(*[written(draw, levels - 1) for _ in range(form.count("{}"))])
+
+
+# A comparison cannot stand right inside another: such texts are refused, which is fine too.
+expressions = st.composite(written)(levels=3)
 rows = st.fixed_dictionaries({name: cells for name in COLUMNS})
 text_rows = st.fixed_dictionaries({name: words for name in COLUMNS})
 thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])

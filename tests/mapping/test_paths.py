@@ -92,7 +92,8 @@ def test_the_order_of_conditions_does_not_make_another_value() -> None:
         ("meta.created", "'meta' is set by Entra and cannot be sent", "delete the line"),
         ('groups[type eq "x"].value', "'groups' is set by Entra and cannot be sent", "delete the line"),
         ("schemas", "'schemas' is written by the connector", "delete the line"),
-        ("displayNam", "the Core User schema has no attribute 'displayNam'", 'did you mean displayName or emails[type eq "work"].display?'),
+        ("displayNam", "the Core User schema has no attribute 'displayNam'",
+         'did you mean displayName or emails[type eq "work"].display?'),
         ("givenName", "the Core User schema has no attribute 'givenName'", "did you mean name.givenName?"),
         ("surname", "the Core User schema has no attribute 'surname'", "write name.familyName"),
         ("department", "the Core User schema has no attribute 'department'",
@@ -138,7 +139,8 @@ def targets(draw: st.DrawFn) -> Target:
         return Target(urn=urn, attribute=attribute, sub=sub)
     others = [s for s in attribute.sub_attributes if s != sub]
     filtered = draw(st.lists(st.sampled_from(others), min_size=1, max_size=3, unique_by=lambda s: s.name))
-    where = tuple((s.name, draw(st.booleans() if s.type is Type.BOOLEAN else LABELS)) for s in filtered)
+    values: list[str | bool] = [draw(st.booleans()) if s.type is Type.BOOLEAN else draw(LABELS) for s in filtered]
+    where = tuple(zip((s.name for s in filtered), values, strict=True))
     return Target(urn=urn, attribute=attribute, where=where, sub=sub)
 
 

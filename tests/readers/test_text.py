@@ -49,9 +49,9 @@ def test_a_bad_byte_spoils_its_row_alone_where_the_feed_or_a_mark_says_utf_8() -
 
 
 def test_a_bad_byte_far_into_an_ascii_file_spoils_its_row_alone() -> None:
-    data = b"id,name\n" + b"1,a\n" * 2_500_000 + b"2,Zo\xeb\n3,b\n"
-    tail = [item for item in table_of(data) if not isinstance(item, tuple) or item[0] > 2_500_000]
-    assert [getattr(item, "number", item) for item in tail] == [2_500_001, (2_500_002, ["3", "b"])]
+    data = b"id,name\n" + b"1,%s\n" % (b"a" * 100) * 90_000 + b"2,Zo\xeb\n3,b\n"
+    tail = [item for item in table_of(data) if not isinstance(item, tuple) or item[0] > 90_000]
+    assert [getattr(item, "number", item) for item in tail] == [90_001, (90_002, ["3", "b"])]
 
 
 def test_half_a_character_at_the_end_spoils_the_last_row_alone() -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import httpx
+import orjson
 import pytest
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
 from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
@@ -12,7 +14,8 @@ from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
-from connector.sandbox.servers import Azurite, connection_string
+from connector.sandbox.servers import Azurite, Sandbox, connection_string
+from tests.sandbox.wire import SCIM, bulk, person, token
 
 
 class Storage:
@@ -131,6 +134,19 @@ def test_a_closed_port_refuses_and_the_same_port_opens_again(storage: Storage) -
         blob.exists()
     proxy.open_port()
     assert not blob.exists()
+
+
+def test_in_front_of_the_sandbox_it_makes_entra_unreachable(sandbox: Sandbox) -> None:
+    with FaultProxy(sandbox.base_url) as proxy:
+        entra = proxy.url(sandbox.base_url)
+        headers = SCIM | {"authorization": f"Bearer {token(sandbox, entra)}"}
+        endpoint, body = proxy.url(sandbox.endpoint), orjson.dumps(bulk(person("1")))
+        answer = httpx.post(endpoint, content=body, headers=headers, verify=False)
+        assert (answer.status_code, answer.headers["location"].startswith(f"{entra}/v1.0/")) == (202, True)
+        proxy.close_port()
+        with pytest.raises(httpx.ConnectError):
+            httpx.post(endpoint, content=body, headers=headers, verify=False)
+    assert sandbox.report.accepted == 1
 
 
 async def test_the_proxy_runs_on_the_callers_loop_too(azurite: Azurite) -> None:
