@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUT = httpx.Timeout(60.0, connect=15.0)
+# As many as requests are in flight, and one for the log.
+CONNECTIONS = 17
 # A page holds hundreds of events: a log that needs more pages than this is a link that leads in circles.
 MAX_PAGES = 20_000
 # A token is renewed this long before it expires, so that none expires on its way.
@@ -118,7 +120,7 @@ class Graph:
         self._origin = _origin(base_url)
         self._tokens = tokens
         self._clock = clock
-        limits = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=60)
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=60)
         self._http = httpx.AsyncClient(
             timeout=TIMEOUT,
             limits=limits,

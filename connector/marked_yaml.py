@@ -18,7 +18,7 @@ from connector.errors import Fault
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32
-MAX_NODES: Final = 100_000
+MAX_NODES: Final = 50_000
 """Bounds for a file of rules that people write. With aliases expanded: a "billion laughs" ends here."""
 
 Path = tuple[str | int, ...]

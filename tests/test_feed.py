@@ -168,8 +168,8 @@ YAMLISH = st.lists(
     st.sampled_from(
         ["endpoint:", "mapping:", "  ", "\n", "- ", "{", "}", "[", "]", ": ", '"', "'", "&a ", "*a", "|", ">", "#",
          "!!x ",
-         "externalId", "null", "5%", "empty", "lookup", "guards", "file", "%YAML 1.1", "---", "\\", "\t", "?", "urn:a:b",
-         ","]
+         "externalId", "null", "5%", "empty", "lookup", "guards", "file", "%YAML 1.1", "---", "\\", "\t", "?",
+         "urn:a:b",          ","]
     ),
     max_size=40,
 ).map("".join)  # fmt: skip

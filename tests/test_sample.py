@@ -23,6 +23,7 @@ from connector.sandbox.bulk import operations
 from connector.sandbox.sample import COLUMNS, MOST_ROWS, SAMPLE_FEED, UNKNOWN_DOMAIN, Sample, sample
 from connector.sandbox.settings import CONTOSO, SandboxSettings
 
+Planned = tuple[Sample, list[PlannedRow], list[BulkRequest]]
 LANDED = datetime(2026, 11, 24, 9, 20, tzinfo=UTC)
 
 
@@ -38,7 +39,7 @@ def people(requests: list[BulkRequest]) -> dict[str, Mapping[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def thousand() -> tuple[Sample, list[PlannedRow], list[BulkRequest]]:
+def thousand() -> Planned:
     drop = sample()
     return drop, *planned(drop)
 
@@ -75,14 +76,14 @@ def test_every_size_and_seed_is_planned_as_the_sample_says(rows: int, seed: int)
 
 
 def test_a_thousand_rows_make_twenty_bulk_requests(
-    thousand: tuple[Sample, list[PlannedRow], list[BulkRequest]],
+    thousand: Planned,
 ) -> None:
     drop, _, requests = thousand
     assert [request.people for request in requests] == [50] * 19 + [43]
     assert (len(drop.rejected), len(drop.duplicates), drop.sent) == (6, 1, 993)
 
 
-def test_who_left_is_inactive_and_nobody_else(thousand: tuple[Sample, list[PlannedRow], list[BulkRequest]]) -> None:
+def test_who_left_is_inactive_and_nobody_else(thousand: Planned) -> None:
     drop, _, requests = thousand
     inactive = {external_id for external_id, user in people(requests).items() if user["active"] is False}
     assert inactive == drop.leavers
@@ -91,7 +92,7 @@ def test_who_left_is_inactive_and_nobody_else(thousand: tuple[Sample, list[Plann
 
 
 def test_user_names_are_ascii_and_clash_only_where_planned(
-    thousand: tuple[Sample, list[PlannedRow], list[BulkRequest]],
+    thousand: Planned,
 ) -> None:
     drop, _, requests = thousand
     users = people(requests)
@@ -103,7 +104,7 @@ def test_user_names_are_ascii_and_clash_only_where_planned(
 
 
 def test_every_manager_is_sent_and_most_come_after_a_report(
-    thousand: tuple[Sample, list[PlannedRow], list[BulkRequest]],
+    thousand: Planned,
 ) -> None:
     drop, _, requests = thousand
     users = people(requests)
@@ -116,7 +117,7 @@ def test_every_manager_is_sent_and_most_come_after_a_report(
 
 
 def test_the_strict_sandbox_and_scim2_models_accept_every_person(
-    thousand: tuple[Sample, list[PlannedRow], list[BulkRequest]],
+    thousand: Planned,
 ) -> None:
     _, _, requests = thousand
     custom = SandboxSettings().custom_attributes

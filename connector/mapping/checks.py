@@ -52,8 +52,6 @@ class Trouble:
     advice: str = ""
 
 
-
-
 def boolean(text: str) -> bool | None:
     """True and False in any case, which is how Entra's expressions write them; None for any other word."""
     return {"true": True, "false": False}.get(text.lower())
@@ -133,8 +131,6 @@ def many(convert: Callable[[str], str | int | bool | None], value: str | list[st
     return found
 
 
-
-
 def unsendable(text: str) -> Trouble | None:
     """What keeps any text from being sent."""
     if len(text) > VALUE_MAX:
@@ -175,7 +171,6 @@ FAULTS: Final[Mapping[str, Callable[[str], Trouble | None]]] = {
     "userName": bad_user_name,
 }
 """By canonical path: what rejects a row beyond types and characters."""
-
 
 
 # Graph page "user resource type", for the property that Entra's default mapping fills from each attribute.

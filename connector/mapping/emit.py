@@ -408,6 +408,8 @@ def _comparison(emitter: _Emitter, node: Comparison, pieces: list[Piece | None])
             # Raises the fault: there is no number.
             absent = f"{emitter.name(functions.order_number, 'compared')}({again}, {right.source}, site={site})"
         return Piece(f"({again} {operator} {right.source} if {first} is not None else {absent})", Kind.TRUTH)
+    # Python would take a truth value for a number.
+    left, right = (side if side.kind & Kind.NUMBER else emitter.value(side) for side in (left, right))
     if node.mode != "number":
         left, right = emitter.value(left), emitter.value(right)
     equality = node.operator in ("=", "<>")

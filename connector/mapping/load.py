@@ -92,7 +92,6 @@ class _Loading:
         column = ".".join(str(part) for part in path)
         self.faults.append(Fault(message=message, advice=advice, column=column, line=line, position=position))
 
-
     def _tables(self) -> dict[str, Dict[str, str]]:
         tables: dict[str, Dict[str, str]] = {}
         for name, table in self._feed.lookup.items():
@@ -120,7 +119,6 @@ class _Loading:
             return None
         self.lookup_files.append(file)
         return content
-
 
     def _sources(self, tables: set[str]) -> dict[object, tuple[Target, Expression | Constant]]:
         sources: dict[object, tuple[Target, Expression | Constant]] = {}
@@ -208,7 +206,6 @@ class _Loading:
         elif key in sources:
             place: Path = ("mapping", seen[key])
             self._fault(place, "externalId is the same for every row", 'map a column: externalId: "[WorkerID]"')
-
 
     def _named(self, section: str, text: str, sources: Dict[object, tuple[Target, object]]) -> Target | None:
         """The target of a path that must be in the mapping too."""

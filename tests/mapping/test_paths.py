@@ -13,7 +13,10 @@ from connector.scim import Attribute, Mutability, Type
 
 ENTERPRISE = scim.ENTERPRISE_USER
 CONTOSO = "urn:ietf:params:scim:schemas:extension:contoso:1.0:User"
-DECLARED = {CONTOSO: {"HireDate": Declared(type="DateTime"), "Badges": Declared(multi=True)}}
+DECLARED = {
+    CONTOSO: {"HireDate": Declared(type="DateTime"), "Badges": Declared(multi=True)},
+    ENTERPRISE: {"Badge": Declared()},
+}
 CORE = scim.SCHEMAS[scim.CORE_USER]
 
 
@@ -34,6 +37,7 @@ CORE = scim.SCHEMAS[scim.CORE_USER]
         (f"{ENTERPRISE.lower()}:manager.VALUE", f"{ENTERPRISE}:manager.value"),
         (f"{ENTERPRISE}:manager.displayName", f"{ENTERPRISE}:manager.displayName"),
         ("urn:contoso:employee:HireDate", "urn:contoso:employee:HireDate"),
+        (f"{ENTERPRISE}:badge", f"{ENTERPRISE}:Badge"),
         (f"{CONTOSO.upper()}:hiredate", f"{CONTOSO}:HireDate"),
     ],
 )

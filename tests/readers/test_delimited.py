@@ -248,7 +248,7 @@ def test_any_table_of_text_survives_every_dialect(
     delimiter=st.sampled_from(",;\t|"),
     end=st.sampled_from(["\n", "\r\n"]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_the_usual_dialects_are_found_whatever_the_values(rows: list[list[str]], delimiter: str, end: str) -> None:
     written = io.StringIO()
     csv.writer(written, delimiter=delimiter, lineterminator=end).writerows([["id", "first name", "last name"], *rows])
@@ -259,7 +259,7 @@ def test_the_usual_dialects_are_found_whatever_the_values(rows: list[list[str]],
     lines=st.lists(st.text('ab,"\n\r'), max_size=30),
     filler=st.integers(0, 200),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_blocks_do_not_change_what_is_read(lines: list[str], filler: int) -> None:
     """Rows around a seam of blocks are the same as without one."""
     text = "".join(line + "\n" for line in lines)

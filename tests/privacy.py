@@ -1,0 +1,109 @@
+"""No personal data in telemetry (design.md, section 4): every log record of every test is searched for the sample's.
+
+`conftest.py` imports the fixture; `leaks` is for text that is not logged, such as a process's output.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from connector.sandbox.sample import sample
+from tests.people import PHONE_MARK
+
+# Our sample's names and logins all have "zyx" in them; mail addresses and phone numbers of any sample look like these.
+_MARKS = re.compile(rf"zyx|{re.escape(PHONE_MARK)}|@contoso\.com|@example\.com", re.IGNORECASE)
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+def _demo_words() -> re.Pattern[str]:
+    """Full names and phone numbers of the demo's sample, as its drop has them."""
+    lines = sample(200).content.decode().splitlines()[1:]
+    found = {f"{cells[1]} {cells[2]}" for line in lines if len(cells := line.split(",")) > 13 and cells[2]}
+    found |= {cells[13] for line in lines if len(cells := line.split(",")) > 13 and cells[13].startswith("+")}
+    return re.compile("|".join(re.escape(word) for word in sorted(found)), re.IGNORECASE)
+
+
+_DEMO = _demo_words()
+
+
+def leaks(text: str) -> list[str]:
+    """The pieces of personal data that a text holds."""
+    return [match[0] for pattern in (_MARKS, _DEMO) for match in pattern.finditer(text)]
+
+
+def text_of(record: logging.LogRecord) -> str:
+    """All that any handler could write of a record: message, arguments, extra fields, exception, stack."""
+    parts = [str(record.msg), repr(record.args)]
+    # A broken format string is for the test that logs it to find; the arguments are looked at above.
+    with suppress(TypeError, ValueError):
+        parts.append(record.getMessage())
+    parts += [repr(value) for name, value in vars(record).items() if name not in _STANDARD]
+    if record.exc_info and record.exc_info[1] is not None:
+        parts += traceback.format_exception(record.exc_info[1])
+    parts += [text for text in (record.exc_text, record.stack_info) if text]
+    return "\n".join(parts)
+
+
+def findings(records: list[logging.LogRecord]) -> list[str]:
+    """Where personal data was logged: logger, file and line, and what it was."""
+    return [
+        f"{record.name} at {record.pathname}:{record.lineno} logs {found}"
+        for record in records
+        if (found := leaks(text_of(record)))
+    ]
+
+
+class Collector:
+    """Keeps every record that is made, whatever handlers, filters and propagation do with it afterwards."""
+
+    def __init__(self) -> None:
+        self.records: list[logging.LogRecord] = []
+        self._before: Any = None
+
+    def __enter__(self) -> Collector:
+        self._before = logging.getLogRecordFactory()
+
+        def make(*arguments: Any, **more: Any) -> logging.LogRecord:
+            record: logging.LogRecord = self._before(*arguments, **more)
+            self.records.append(record)
+            return record
+
+        logging.setLogRecordFactory(make)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.setLogRecordFactory(self._before)
+
+    def take(self) -> list[logging.LogRecord]:
+        taken, self.records = self.records, []
+        return taken
+
+
+# What the Functions worker lets through (INFO), and all that the connector itself has to say.
+LEVELS: Mapping[str, int] = {"connector": logging.DEBUG, "azure": logging.INFO, "httpx": logging.INFO}
+
+
+@pytest.fixture(scope="session")
+def collected() -> Iterator[Collector]:
+    for name, level in LEVELS.items():
+        logging.getLogger(name).setLevel(level)
+    # One failing test would otherwise print a thousand lines of these.
+    for name in ("azure", "httpx"):
+        logging.getLogger(name).propagate = False
+    with Collector() as collector:
+        yield collector
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_logged(collected: Collector) -> Iterator[None]:
+    """Fails the test in which a record with personal data was made."""
+    yield
+    found = findings(collected.take())
+    assert not found, "\n".join(found)
