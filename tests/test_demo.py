@@ -41,18 +41,16 @@ mapping:
   externalId: "[Key]"
   userName: Join("@", [Login], "elsewhere.test")
   active: true
-  title: Lookup([Grade], "grades", "")
   urn:ietf:params:scim:schemas:extension:fabrikam:2.0:User:Desk: "[Desk]"
 """
-OWN_DROP = "Key,Login,Desk\n1,ada,A1\n2,grace,B2\n2,grace,B3\n"
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> tuple[Path, Path]:
-    """A drop of three rows and its feed file, with another job, domain and custom attribute than the sample's."""
+    """A drop of three rows and its feed file: another job, domain and custom attribute than the sample's."""
     drop, feed = tmp_path / "desks.csv", tmp_path / "desks.yaml"
-    drop.write_text(OWN_DROP, encoding="utf-8")
-    feed.write_text(OWN_FEED.replace('  title: Lookup([Grade], "grades", "")\n', ""), encoding="utf-8")
+    drop.write_text("Key,Login,Desk,Grade\n1,ada,A1,7\n2,grace,B2,7\n2,grace,B3,7\n", encoding="utf-8")
+    feed.write_text(OWN_FEED, encoding="utf-8")
     return drop, feed
 
 
@@ -96,13 +94,6 @@ def test_the_sample_goes_from_the_inbox_to_a_settled_summary(
     assert logging.getLogger().handlers == handlers
 
 
-def test_the_log_of_a_demo_names_nobody(own: tuple[Path, Path], tmp_path: Path) -> None:
-    assert demo(*own, tmp_path / "out", pace=QUICK) == 0
-    log = (tmp_path / "out" / "demo.log").read_text(encoding="utf-8")
-    assert "run settled" in log
-    assert re.search("ada|grace|elsewhere", log) is None
-
-
 def test_a_file_of_ones_own_meets_an_entra_that_has_its_job_and_takes_its_attributes(
     own: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,20 +101,22 @@ def test_a_file_of_ones_own_meets_an_entra_that_has_its_job_and_takes_its_attrib
     shown = capsys.readouterr().out
     assert "3  = 1 duplicate + 2 sent  ✓" in shown
     assert "2  = 2 created  ✓" in shown
+    log = (tmp_path / "out" / "demo.log").read_text(encoding="utf-8")
+    assert "run settled" in log
+    assert re.search("ada|grace|elsewhere", log) is None
 
 
-def test_files_beside_the_feed_file_come_along(own: tuple[Path, Path], tmp_path: Path) -> None:
-    drop, feed = own
-    feed.write_text(f"{OWN_FEED}lookup:\n  grades: {{file: grades.csv}}\n", encoding="utf-8")
-    drop.write_text("Key,Login,Desk,Grade\n1,ada,A1,7\n", encoding="utf-8")
+def test_tables_beside_the_feed_file_come_along(own: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "grades.csv").write_text("Grade,Title\n7,Fellow\n", encoding="utf-8")
-    assert demo(drop, feed, tmp_path / "out", pace=QUICK) == 0
+    title = '  title: Lookup([Grade], "", "grades")\nlookup:\n  grades: {file: grades.csv}\n'
+    own[1].write_text(OWN_FEED + title, encoding="utf-8")
+    assert demo(*own, tmp_path / "out", pace=QUICK) == 0
 
 
 def test_a_drop_that_cannot_be_used_is_shown_with_the_reason_and_exit_1(
     own: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own[0].write_text("Key,Login\n1,ada\n", encoding="utf-8")
+    own[0].write_text("Key,Login,Grade\n1,ada,7\n", encoding="utf-8")
     assert demo(*own, tmp_path / "out", pace=QUICK) == 1
     shown = capsys.readouterr().out
     assert "Plan      FAILED Nothing was sent: the file could not be used." in shown

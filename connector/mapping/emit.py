@@ -7,7 +7,7 @@ a function of its own, because Python's own parser has limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntFlag
 from functools import lru_cache, partial
@@ -234,6 +234,14 @@ class _Emitter:
     # Nodes
 
     def piece(self, node: Node) -> Piece:
+        piece = self._piece(node)
+        if node.ignorable and not piece.kind & Kind.IGNORED:
+            # What may be IGNORE is asked first, whether or not it turns out that it never is.
+            piece = self.value(piece)
+            piece = replace(piece, kind=piece.kind | Kind.IGNORED)
+        return piece
+
+    def _piece(self, node: Node) -> Piece:
         if node.constant:
             return self.fixed(node.value if isinstance(node, Text) else evaluate(node, Surroundings()))
         if isinstance(node, Column):

@@ -62,22 +62,30 @@ def _steps(node: Node, surroundings: Surroundings) -> _Steps:
     if isinstance(node, Column):
         return surroundings.row[node.name]
     if isinstance(node, Comparison):
-        left = yield node.left
-        right = IGNORE if left is IGNORE else (yield node.right)
-        return IGNORE if left is IGNORE or right is IGNORE else as_value(compared(node, left, right))
+        sides = yield from _arguments((node.left, node.right))
+        return IGNORE if sides is None else as_value(compared(node, sides[0], sides[1]))
     if node.name in _LAZY:
         return (yield from _LAZY[node.name](node, surroundings))
-    arguments: list[Value] = []
-    for argument in node.arguments:
-        value: Value = None if argument is None else (yield argument)
-        if value is IGNORE:
-            return IGNORE
-        arguments.append(value)
+    arguments = yield from _arguments(node.arguments)
+    if arguments is None:
+        return IGNORE
     if isinstance(node.plan, Replacement):
         return node.plan.apply(*arguments, site=node.site)
     if isinstance(node.plan, DateConversion):
         return node.plan.convert(text(arguments[0], 0, site=node.site), site=node.site)
     return as_value(STRICT[node.name](*arguments, site=node.site))
+
+
+def _arguments(nodes: tuple[Node | None, ...]) -> Generator[Node, Value, list[Value] | None]:
+    """The values of the arguments; None when one is IGNORE. Those that may be are asked first, and the rest is left."""
+    values: list[Value] = [None] * len(nodes)
+    for ignorable in (True, False):
+        for index, node in enumerate(nodes):
+            if node is not None and node.ignorable is ignorable:
+                values[index] = yield node
+                if values[index] is IGNORE:
+                    return None
+    return values
 
 
 def compared(node: Comparison, left: Value, right: Value) -> bool:

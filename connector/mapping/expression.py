@@ -416,13 +416,20 @@ def _checked_call(opened: _Open, end: int, text: str, tables: Collection[str]) -
         ),
         depth=1 + max((argument.depth for argument in arguments if argument is not None), default=0),
         constant=opened.name not in ("Now", "Lookup") and all(one is None or one.constant for one in arguments),
-        ignorable=opened.name == "IgnoreFlowIfNullOrEmpty"
-        or any(argument is not None and argument.ignorable for argument in arguments),
+        ignorable=_ignorable(opened.name, arguments),
         columns=_merged(arguments),
         plan=_plan(opened, arguments, text),
     )
     _check_values(call, tables)
     return call
+
+
+def _ignorable(name: str, arguments: tuple[Node | None, ...]) -> bool:
+    """Whether the call may be IGNORE. Coalesce passes it over, except in its last place."""
+    if name == "IgnoreFlowIfNullOrEmpty":
+        return True
+    seen = arguments[-1:] if name == "Coalesce" else arguments
+    return any(argument is not None and argument.ignorable for argument in seen)
 
 
 def _check_arguments(signature: Signature, opened: _Open, arguments: tuple[Node | None, ...]) -> None:

@@ -177,9 +177,9 @@ def sample(rows: int = 1000, *, seed: int = 2026) -> Sample:
     too_long, too_short = next(places), next(places)
     rejected |= {too_long + 1: "a field too many", too_short + 1: "fields missing"}
 
-    namesake, first = next(places), next(places)
-    namesake, first = max(namesake, first), min(namesake, first)
-    for place in (first, namesake):
+    # Side by side, and so (but for an unlucky size) in one bulk request: which of two requests comes first is open.
+    namesake = next(places) + 1
+    for place in (namesake - 1, namesake):
         people[place] = replace(people[place], given="Noor", surname="Haddad", known_as="", state="Working")
     stranger = next(places)
     people[stranger] = replace(people[stranger], company="Contoso Ventures", state="Working")
@@ -208,7 +208,7 @@ def sample(rows: int = 1000, *, seed: int = 2026) -> Sample:
 
 # How many people a manager comes with, and how many places the planted cases need.
 _SPAN: Final = 12
-_PLANTED: Final = 14
+_PLANTED: Final = 13
 
 
 def _people(source: random.Random, count: int) -> Iterator[_Person]:
