@@ -168,14 +168,15 @@ def _show(
 
     title = f"{exhibit.drop.name} to Microsoft Entra ID: the real functions, a local storage account, a local Entra"
     screen = Screen(console, title, STEPS)
-    try:
-        with screen:
+    with screen:
+        try:
             screen.show("Storage", "starting Azurite")
             azurite = stack.enter_context(Azurite())
             screen.finish("Storage", f"Azurite at {azurite.blob_service}")
             screen.show("Entra", "starting the sandbox")
             sandbox = stack.enter_context(Sandbox(exhibit.entra(pace.entra), faults=Schedule(pace.uploads)))
-            screen.finish("Entra", f"sandbox at {sandbox.base_url}, at most 40 calls in 5 s")
+            limit = sandbox.settings.send_limit
+            screen.finish("Entra", f"sandbox at {sandbox.base_url}, at most {limit.calls} calls in {limit.seconds:g} s")
             stack.enter_context(_environment(_settings_for(azurite, sandbox)))
             # As the host finds the account of the trigger: by the setting that the binding names.
             service = stack.enter_context(BlobServiceClient.from_connection_string(os.environ[on_blob.connection]))
@@ -183,12 +184,12 @@ def _show(
             stage.upload(exhibit, blob_name)
             blob = stack.enter_context(service.get_blob_client(names.inbox, blob_name))
             summary, reason = asyncio.run(stage.play(on_blob, blob, app.timer, tick=pace.tick))
-            if reason and not screen.failed:
-                screen.fail(screen.unfinished(), reason)
-        return stage.curtain(summary, reason, exhibit)
-    except ConnectorError:
-        screen.fail(screen.unfinished(), "failed")
-        raise
+        except ConnectorError as error:
+            screen.fail(screen.unfinished(), type(error).__name__)
+            raise
+        if reason and not screen.failed:
+            screen.fail(screen.unfinished(), reason)
+    return stage.curtain(summary, reason, exhibit)
 
 
 def _settings_for(azurite: Azurite, sandbox: Sandbox) -> dict[str, str]:

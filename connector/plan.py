@@ -123,7 +123,8 @@ def plan(
         external_id = mapping.external_id(cells)
         if external_id and (later := replaced_by(position, external_id)):
             reason = f"a later row, {later}, has the same externalId; that one was used"
-            yield PlannedRow(row=position, decision=Decision.DUPLICATE, external_id=external_id, reason=reason)
+            name = _name(external_id)
+            yield PlannedRow(row=position, decision=Decision.DUPLICATE, external_id=name, reason=reason)
             continue
         user = map_row(cells)
         if isinstance(user, dict):
@@ -137,13 +138,19 @@ def plan(
                 operations.clear()
                 number += 1
         elif isinstance(user, Rejected):
-            yield PlannedRow(row=position, decision=Decision.REJECTED, external_id=external_id, faults=user.faults)
+            name = _name(external_id)
+            yield PlannedRow(row=position, decision=Decision.REJECTED, external_id=name, faults=user.faults)
         elif user is FILTERED:
-            yield PlannedRow(row=position, decision=Decision.FILTERED, external_id=external_id)
+            yield PlannedRow(row=position, decision=Decision.FILTERED, external_id=_name(external_id))
         else:
             raise AssertionError("a mapping gives a user, Rejected or FILTERED")
     if operations:
         yield BulkRequest(number=number, people=len(operations), body=bulk_body(operations))
+
+
+def _name(external_id: str) -> str:
+    """An externalId that nobody has checked, fit to be written down: no half characters, and not a page long."""
+    return external_id[:256].encode("utf-8", "replace").decode()
 
 
 _DECISIONS = {decision.value: decision for decision in Decision}

@@ -45,12 +45,13 @@ class Planner:
             advice = "write one, or move the drop to the folder of a feed that has one"
             raise FeedUnusable(path, [Fault(message="the feed has no feed file", advice=advice)])
         text, etag = found
-        return load_feed(text, name=path, files=self._config_file, graph=self._settings.graph), etag
+        return load_feed(text, name=path, files=self._beside, graph=self._settings.graph), etag
 
-    def _config_file(self, path: str) -> bytes:
-        data = self._store.config_file(path)
+    def _beside(self, name: str) -> bytes:
+        """A file beside the feed files, such as a lookup table."""
+        data = self._store.config_file(f"feeds/{name}")
         if data is None:
-            raise FileNotFoundError(path)
+            raise FileNotFoundError(name)
         return data
 
     def plan(self, drop: Drop, publish: Publish) -> Run | None:

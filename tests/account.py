@@ -10,16 +10,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 
 from connector.clock import Clock
-from connector.pipeline import connected, managed_identity
+from connector.pipeline import Pipeline, connected, managed_identity
 from connector.run import Summary
 from connector.sandbox.servers import PROJECT
 from connector.settings import Settings
@@ -136,11 +137,19 @@ class Account:
         """The same tick in this process: its log records are looked at, and it costs no start of an interpreter."""
 
         async def once() -> list[Summary]:
-            # What the credential takes from the environment is the one thing that cannot be passed in.
-            async with connected(Settings.of(self.environment), credential=managed_identity, clock=clock) as pipeline:
+            async with self.pipeline(clock) as pipeline:
                 return await pipeline.on_tick()
 
         return asyncio.run(once())
+
+    @asynccontextmanager
+    async def pipeline(self, clock: Clock | None = None) -> AsyncIterator[Pipeline]:
+        # What the credential takes from the environment is the one thing that cannot be passed in.
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+                patch.setenv(name, self.environment[name])
+            async with connected(Settings.of(self.environment), credential=managed_identity, clock=clock) as pipeline:
+                yield pipeline
 
     def bring_home(self, *feeds: str, clock: Clock | None = None) -> dict[str, Any]:
         """Ticks in this process until all is final; gives the last feed's summary."""

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
+
 from tests.servers import azurite, azurite_oauth, containers, make_sandbox, sandbox, virtual_clock
+
+# The same examples in every run, and no deadline that a busy machine could miss.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
 
 __all__ = ["azurite", "azurite_oauth", "containers", "make_sandbox", "sandbox", "virtual_clock"]

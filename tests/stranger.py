@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 IDENTITY_HEADER = "stranger-secret"
-PAGE = 7
+PAGE = 17
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,6 +127,8 @@ def _event(
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body in one piece: in two, the second waits for the first one's delayed acknowledgement.
+    wbufsize = -1
     stranger: Stranger
 
     def log_message(self, *_: object) -> None:
@@ -172,6 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
             return 202, None, {"Location": stranger.location or f"{stranger.url}/v1.0/auditLogs/provisioning"}
         if method == "GET" and path == "/v1.0/auditLogs/provisioning" and (page := stranger.page(query)) is not None:
             return 200, page, {"Content-Type": "application/json; odata.metadata=minimal"}
+        if method == "GET" and re.fullmatch(r"/v1\.0/servicePrincipals/[^/]+/synchronization/jobs/[^/]+", path):
+            # Synchronization.Read.All is optional, and nobody has granted it here.
+            return 403, {"error": {"code": "Authorization_RequestDenied", "message": "No."}}, {}
         return 400, {"error": {"code": "BadRequest", "message": f"Not understood: {method} {path}"}}, {}
 
     def _identity(self, query: dict[str, list[str]]) -> tuple[int, Any, dict[str, str]]:

@@ -62,8 +62,8 @@ def written(draw: st.DrawFn, levels: int) -> str:
 
 # A comparison cannot stand right inside another: such texts are refused, which is fine too.
 expressions = st.composite(written)(levels=3)
-rows = st.fixed_dictionaries({name: cells for name in COLUMNS})
-text_rows = st.fixed_dictionaries({name: words for name in COLUMNS})
+rows = st.fixed_dictionaries(dict.fromkeys(COLUMNS, cells))
+text_rows = st.fixed_dictionaries(dict.fromkeys(COLUMNS, words))
 thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -88,6 +88,23 @@ def test_generated_source_and_interpreter_agree(text: str, row: dict[str, Cell])
 @thorough
 @given(expressions, text_rows)
 def test_they_agree_on_rows_of_text_too(text: str, row: dict[str, Cell]) -> None:
+    agree(text, row)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(FORMS), min_size=13, max_size=60), st.data(), rows)
+def test_they_agree_however_deep(forms: list[str], data: st.DataObject, row: dict[str, Cell]) -> None:
+    text = "[a]"
+    for form in forms:
+        others = [
+            data.draw(st.sampled_from(["[b]", '"a"', "2", 'Lookup([c], , "cities")'])) for _ in range(form.count("{}"))
+        ]
+        deeper = form.format(text, *others[1:])
+        try:
+            parse(deeper, tables=TABLES)
+        except ExpressionError:
+            continue
+        text = deeper
     agree(text, row)
 
 
