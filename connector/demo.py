@@ -166,9 +166,8 @@ def _show(
     if on_blob.connection != "HR_STORAGE":
         raise Unusable(NAME, [Fault(message=f"{on_blob.name}: its connection is {on_blob.connection}, not HR_STORAGE")])
 
-    title = f"{exhibit.drop.name} to Microsoft Entra ID: the real functions, a local storage account, a local Entra"
-    screen = Screen(console, title, STEPS)
-    with screen:
+    title = f"{exhibit.drop.name} to Microsoft Entra ID: real functions, local storage, local Entra"
+    with Screen(console, title, STEPS) as screen:
         try:
             screen.show("Storage", "starting Azurite")
             azurite = stack.enter_context(Azurite())
@@ -232,7 +231,7 @@ class Stage:
         if marker := exhibit.loaded.feed.files.marker_of(blob_name):
             inbox.upload_blob(marker, b"")
         size = exhibit.drop.stat().st_size
-        self.screen.finish("Drop", f"{self.names.inbox}/{blob_name}, {size / 1000:,.0f} kB; its feed file is in place")
+        self.screen.finish("Drop", f"{self.names.inbox}/{blob_name}, {max(1, size // 1000):,} kB")
 
     async def play(
         self, on_blob: BlobFunction, blob: BlobClient, timers: tuple[TimerFunction, ...], *, tick: float
@@ -323,11 +322,11 @@ class Stage:
             self.screen.finish("Cycle", "Entra worked through the people; its log fills up")
         if summary.requests.left or not rows.sent:
             return
-        text = f"{heard:,}/{rows.sent:,} people have an outcome"
+        text = f"{heard:,}/{rows.sent:,} people, tick {self.ticks}"
         if self.ticks:
-            self.screen.show("Outcomes", f"{text}; tick {self.ticks}", done=heard, of=rows.sent)
+            self.screen.show("Outcomes", text, done=heard, of=rows.sent)
         if settled:
-            self.screen.finish("Outcomes", f"{text} after {self.ticks} ticks")
+            self.screen.finish("Outcomes", text)
 
     def _latest(self) -> Summary | None:
         """The summary as it is in storage, where people read it."""

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from connector.clock import Clock, SystemClock
 from connector.errors import ConnectorError, StorageDown, Unusable
 from connector.graph import Graph, TokenSource
-from connector.planning import Planner
+from connector.planning import SPOOLERS, Planner
 from connector.report import parse_summary
 from connector.run import Drop, Run, State, Summary
+from connector.secrets import Secrets, vault_secrets
 from connector.settings import Settings
 from connector.settling import Settler
 from connector.store import RunEntry, Store
@@ -27,16 +30,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MARKER_OVERDUE = timedelta(days=1)
+"""How long a drop may wait for the marker that makes it ready before that is reported."""
+
 
 class Pipeline:
-    """Everything that the two functions and the command line do."""
+    """Everything that the two functions and the command line do.
 
-    def __init__(self, store: Store, graph: Graph, clock: Clock, settings: Settings) -> None:
+    With one spooler and a seeded source of jitter, the same answers from outside make the same calls in the same order.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        graph: Graph,
+        clock: Clock,
+        settings: Settings,
+        *,
+        secrets: Secrets | None = None,
+        spoolers: int = SPOOLERS,
+        random_source: random.Random | None = None,
+    ) -> None:
+        random_source = random_source or random.Random()
         self._store = store
-        self._planner = Planner(store, clock, settings)
-        self._settler = Settler(store, graph, clock, settings)
+        self._clock = clock
+        self._planner = Planner(store, clock, settings, secrets=secrets, spoolers=spoolers)
+        self._settler = Settler(store, graph, clock, settings, random_source=random_source)
         self._uplink = Uplink(
-            store, graph, clock, settings, upload_path=self._upload_path, respool=self._planner.respool
+            store,
+            graph,
+            clock,
+            settings,
+            upload_path=self._upload_path,
+            respool=self._planner.respool,
+            random_source=random_source,
         )
 
     async def on_drop(self, path: str) -> None:
@@ -80,9 +107,7 @@ class Pipeline:
     def _sweep(self, only: str | None) -> list[Run]:
         """Every drop without a run gets one, in the order in which they landed; unfinished plans are finished."""
         overview = self._store.overview()
-        drops: dict[tuple[str, str], Drop] = {}
-        for drop in self._store.drops(only):
-            drops[drop.feed, drop.run_id] = drop
+        drops = {(drop.feed, drop.run_id): drop for drop in self._landed(only)}
         for (feed, run_id), entry in overview.items():
             if entry.state is State.PLANNING and (only is None or feed == only) and (feed, run_id) not in drops:
                 # Its blob was deleted or replaced meanwhile, which planning finds out and says.
@@ -108,6 +133,28 @@ class Pipeline:
         if errors:
             raise errors[0]
         return planned
+
+    def _landed(self, only: str | None) -> Iterator[Drop]:
+        """The blobs that are drops by their feed's `files:` rules, and have their marker where they need one."""
+        by_feed: dict[str, list[Drop]] = {}
+        for drop in self._store.drops(only):
+            by_feed.setdefault(drop.feed, []).append(drop)
+        for feed, blobs in by_feed.items():
+            files = self._planner.files(feed)
+            names = {blob.name for blob in blobs}
+            ignored = 0
+            for blob in blobs:
+                marker = files.marker_of(blob.name)
+                if files.drop_of(blob.name) is not None:
+                    continue
+                if not files.is_drop(blob.name):
+                    ignored += 1
+                elif marker is None or marker in names:
+                    yield blob
+                elif self._clock.now() - blob.landed > MARKER_OVERDUE:
+                    log.warning("marker missing", extra={"feed": feed, "run": blob.run_id})
+            if ignored:
+                log.info("blobs ignored", extra={"feed": feed, "blobs": ignored})
 
     def _to_be_planned(self, entry: RunEntry | None, key: tuple[str, str]) -> bool:
         if entry is None or entry.state is State.PLANNING:
@@ -152,7 +199,8 @@ async def connected(
     tokens = TokenSource(lambda: credential(settings.graph_client_id), f"{settings.graph}/.default")
     graph = Graph(settings.graph, tokens, clock)
     try:
-        yield Pipeline(store, graph, clock, settings)
+        secrets = vault_secrets(credential, settings.graph_client_id, files=bool(settings.connection_string))
+        yield Pipeline(store, graph, clock, settings, secrets=secrets)
     finally:
         await graph.close()
 

@@ -77,12 +77,20 @@ class LastRows:
 
     def see(self, row: int, external_id: str) -> None:
         """To be called for every row that has an externalId, in order, before `replaced_by` is asked."""
-        place = hash(external_id) & ((1 << self.BITS) - 1)
-        byte, bit = place >> 3, 1 << (place & 7)
-        if self._bitmap[byte] & bit:
-            self._last[external_id] = row
-        else:
-            self._bitmap[byte] |= bit
+        self.see_all(((row, external_id),))
+
+    def see_all(self, rows: Iterable[tuple[int, str]]) -> None:
+        """`see` for many rows; those without an externalId ("") are passed over."""
+        bitmap, mask = self._bitmap, (1 << self.BITS) - 1
+        for row, external_id in rows:
+            if external_id:
+                place = hash(external_id) & mask
+                byte, bit = place >> 3, 1 << (place & 7)
+                seen = bitmap[byte]
+                if seen & bit:
+                    self._last[external_id] = row
+                else:
+                    bitmap[byte] = seen | bit
 
     def replaced_by(self, row: int, external_id: str) -> int:
         """The number of the last row with this externalId where that is not `row` itself, else 0."""
@@ -94,12 +102,7 @@ def last_rows(rows: Iterable[tuple[int, Any] | BadRow], mapping: RowMapping) -> 
     """The first pass over a drop."""
     found = LastRows()
     external_id = mapping.external_id
-    for row in rows:
-        if not isinstance(row, BadRow):
-            number, cells = row
-            key = external_id(cells)
-            if key:
-                found.see(number, key)
+    found.see_all((row[0], external_id(row[1])) for row in rows if not isinstance(row, BadRow))
     return found
 
 
@@ -120,13 +123,14 @@ def plan(
             yield PlannedRow(row=row.number, decision=Decision.REJECTED, faults=(row.fault,))
             continue
         position, cells = row
-        external_id = mapping.external_id(cells)
+        user = map_row(cells)
+        # A user has its externalId; working it out once more takes as long as a tenth of the mapping.
+        external_id = user["externalId"] if user.__class__ is dict else mapping.external_id(cells)
         if external_id and (later := replaced_by(position, external_id)):
             reason = f"a later row, {later}, has the same externalId; that one was used"
             name = _name(external_id)
             yield PlannedRow(row=position, decision=Decision.DUPLICATE, external_id=name, reason=reason)
             continue
-        user = map_row(cells)
         if isinstance(user, dict):
             record = orjson.dumps(user)
             operations.append(operation(external_id, record))

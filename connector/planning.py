@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,14 +12,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any, BinaryIO
 
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, DropUnusable, Fault, FeedUnusable, Unusable
+from connector.feed import Files
 from connector.mapping import LoadedFeed, load_feed
 from connector.plan import BulkRequest, last_rows, plan
 from connector.readers import ScimTable, Table, open_drop
 from connector.run import Decision, Drop, PlannedRow, Problem, Run, State, Times
+from connector.secrets import Secrets, no_secrets
 from connector.settings import Settings
 from connector.store import LEASE_SECONDS, Lease, Store
 
@@ -32,10 +37,20 @@ Publish = Callable[[Run], object]
 class Planner:
     """Takes drops to `sending`, or to `rejected` with the reason."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        *,
+        secrets: Secrets | None = None,
+        spoolers: int = SPOOLERS,
+    ) -> None:
         self._store = store
+        self._secrets = secrets or no_secrets()
         self._clock = clock
         self._settings = settings
+        self._spoolers = spoolers
 
     def feed(self, name: str) -> tuple[LoadedFeed, str]:
         """The feed's file, checked, and its ETag. Raises FeedUnusable."""
@@ -46,6 +61,13 @@ class Planner:
             raise FeedUnusable(path, [Fault(message="the feed has no feed file", advice=advice)])
         text, etag = found
         return load_feed(text, name=path, files=self._beside, graph=self._settings.graph), etag
+
+    def files(self, name: str) -> Files:
+        """The feed's rules on which blobs are drops; the defaults while its feed file cannot be used."""
+        try:
+            return self.feed(name)[0].feed.files
+        except FeedUnusable:
+            return Files()
 
     def _beside(self, name: str) -> bytes:
         """A file beside the feed files, such as a lookup table."""
@@ -138,7 +160,7 @@ class Planner:
         index: list[tuple[int, str]] = []
         decisions: Counter[Decision] = Counter()
         notes: tuple[str, ...] = ()
-        with self._store.write_plan(run) as planned, _Spool(self._store, run) as spool:
+        with self._store.write_plan(run) as planned, _Spool(self._store, run, self._spoolers) as spool:
             for item in self._decide(run.drop, feed):
                 if isinstance(item, BulkRequest):
                     spool.put(item)
@@ -183,7 +205,31 @@ class Planner:
         return made
 
     def _decide(self, drop: Drop, feed: LoadedFeed) -> Iterator[PlannedRow | BulkRequest | tuple[str, ...]]:
-        return decide(lambda: self._store.open_drop(drop), name=drop.path, landed=drop.landed, feed=feed)
+        opened = plaintext(lambda: self._store.open_drop(drop), name=drop.path, feed=feed, secrets=self._secrets)
+        return decide(opened, name=drop.path, landed=drop.landed, feed=feed)
+
+
+def plaintext(
+    opened: Callable[[], BinaryIO], *, name: str, feed: LoadedFeed, secrets: Secrets
+) -> Callable[[], BinaryIO]:
+    """`opened` itself, or for a feed with `pgp:` what it decrypts to, in memory and once for all passes."""
+    pgp = feed.feed.pgp
+    if pgp is None:
+        return opened
+
+    @cache
+    def decrypted() -> bytes:
+        from connector.readers.pgp import decrypt
+
+        return decrypt(
+            opened(),
+            private_key=secrets.read(pgp.key),
+            passphrase=secrets.read(pgp.passphrase).decode().strip() if pgp.passphrase else None,
+            signers=[secrets.read(signer) for signer in pgp.signed_by],
+            name=name,
+        ).read()
+
+    return lambda: io.BytesIO(decrypted())
 
 
 def decide(
@@ -194,9 +240,11 @@ def decide(
     `opened` gives the drop's bytes from the start, once for each of two passes. Raises DropRejected.
     """
     counted = _Counted()
+    # An encrypted file's name ends in what it was before.
+    inner = re.sub(r"\.(pgp|gpg|asc)$", "", name, flags=re.IGNORECASE) if feed.feed.pgp else name
 
     def table() -> Table | ScimTable:
-        return open_drop(opened(), name=name, options=feed.feed.file, wanted=feed.mapping.columns)
+        return open_drop(opened(), name=inner, options=feed.feed.file, wanted=feed.mapping.columns)
 
     try:
         first = table()
@@ -248,10 +296,11 @@ class _Counted:
 class _Spool:
     """Writes bodies in the background, a bounded number at once: the faster side waits for the slower one."""
 
-    def __init__(self, store: Store, run: Run) -> None:
+    def __init__(self, store: Store, run: Run, spoolers: int) -> None:
         self._store = store
         self._run = run
-        self._pool = ThreadPoolExecutor(SPOOLERS, thread_name_prefix="spool")
+        self._most_pending = 2 * spoolers
+        self._pool = ThreadPoolExecutor(spoolers, thread_name_prefix="spool")
         self._pending: deque[Future[None]] = deque()
 
     def __enter__(self) -> _Spool:
@@ -259,7 +308,7 @@ class _Spool:
 
     def put(self, request: BulkRequest) -> None:
         """Raises what an earlier write raised."""
-        if len(self._pending) >= 2 * SPOOLERS:
+        if len(self._pending) >= self._most_pending:
             self._pending.popleft().result()
         self._pending.append(self._pool.submit(self._store.put_request, self._run, request.number, request.body))
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from connector.errors import Fault, Unusable
 from connector.mapping import load_feed
 from connector.plan import BulkRequest
-from connector.planning import DropRejected, decide
+from connector.planning import DropRejected, decide, plaintext
 from connector.report import rejects_csv
 from connector.run import Decision, PlannedRow
+from connector.secrets import no_secrets
 
 SOME_REJECTED = 3
 
@@ -37,7 +38,8 @@ def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
     requests = 0
     notes: tuple[str, ...] = ()
     try:
-        for item in decide(lambda: file_path.open("rb"), name=str(file_path), landed=landed, feed=feed):
+        opened = plaintext(lambda: file_path.open("rb"), name=str(file_path), feed=feed, secrets=no_secrets())
+        for item in decide(opened, name=str(file_path), landed=landed, feed=feed):
             if isinstance(item, BulkRequest):
                 requests += 1
                 if out is None:

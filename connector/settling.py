@@ -77,12 +77,14 @@ class Open:
 class Settler:
     """Takes runs from `settling` to `settled`."""
 
-    def __init__(self, store: Store, graph: Graph, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, graph: Graph, clock: Clock, settings: Settings, *, random_source: random.Random
+    ) -> None:
         self._store = store
         self._graph = graph
         self._clock = clock
         self._settings = settings
-        self._random = random.Random()
+        self._random = random_source
 
     def _policy(self) -> tenacity.AsyncRetrying:
         return retrying(self._clock, self._random, attempts=LOG_ATTEMPTS)

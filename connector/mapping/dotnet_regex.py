@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import regex
 
 _FIRST_SECONDS: Final = 0.1
 _LATER_SECONDS: Final = 0.005
-_PATIENCE: Final = 20
+_PATIENCE: Final = 5
 _SECONDS_PER_CHARACTER: Final = 2e-6
 _MAX_DEPTH: Final = 100
 
@@ -148,7 +147,6 @@ class DotnetPattern:
         return TimedOut()
 
 
-@lru_cache(maxsize=256)
 def dotnet_pattern(text: str) -> DotnetPattern:
     """Compiles a .NET pattern. Raises PatternError."""
     translation = _Translation(text)

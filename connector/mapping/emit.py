@@ -235,8 +235,8 @@ class _Emitter:
 
     def piece(self, node: Node) -> Piece:
         piece = self._piece(node)
-        if node.ignorable and not piece.kind & Kind.IGNORED:
-            # What may be IGNORE is asked first, whether or not it turns out that it never is.
+        if node.ignorable and not node.constant and not piece.kind & Kind.IGNORED:
+            # What may be IGNORE is asked first, as in `evaluate`, whether or not it turns out that it never is.
             piece = self.value(piece)
             piece = replace(piece, kind=piece.kind | Kind.IGNORED)
         return piece

@@ -46,6 +46,8 @@ MAX_LENGTH: Final = 100_000
 MAX_DEPTH: Final = 200
 """Calls inside one another."""
 
+_MAX_DIGITS: Final = 28
+
 
 class ExpressionError(ConnectorError):
     """An expression that cannot be used. `position` counts from 0 into its text; `advice` says what to write."""
@@ -280,7 +282,7 @@ class _Parser:
     def _name(self, token: _Token, stack: list[_Open]) -> Node | None:
         name = token.text
         if self._tokens[self._at].text != "(" or self._tokens[self._at].kind != "mark":
-            return self._bare(token)
+            return self._bare(token, stack[-1])
         self._at += 1
         if name in REFUSED:
             reason, advice = REFUSED[name]
@@ -298,9 +300,9 @@ class _Parser:
             return self._closed(stack, following)
         return None
 
-    def _bare(self, token: _Token) -> Node:
+    def _bare(self, token: _Token, opened: _Open) -> Node:
         name = token.text
-        if name in COMPARE_TYPES:
+        if name in COMPARE_TYPES and opened.name == "InStr" and len(opened.arguments) == 3:
             return Text(start=token.start, end=token.end, value=name)
         if name in KNOWN_NAMES:
             raise ExpressionError(
@@ -332,17 +334,14 @@ def column_missing(column: Column, present: list[str]) -> ExpressionError:
 
 def _number(token: _Token) -> Text:
     written = token.text
-    if written[0] == "&":
-        value: int | float = int(written[2:], 16)
-    else:
-        digits = format(Decimal(written).normalize(), "f") if "." in written else written
-        found = number(digits)
-        if found is None:
-            raise ExpressionError("the number has too many digits", 'write it as text, in "…"', token.start)
-        value = found
-    shown = str(value) if isinstance(value, int) else format(Decimal(written).normalize(), "f")
-    if len(shown) > 40:
+    if len(written) > _MAX_DIGITS:
         raise ExpressionError("the number has too many digits", 'write it as text, in "…"', token.start)
+    if written[0] == "&":
+        value: int | float | None = int(written[2:], 16)
+        shown = str(value)
+    else:
+        shown = format(Decimal(written).normalize(), "f")
+        value = number(shown)
     return Text(start=token.start, end=token.end, value=shown, number=value)
 
 

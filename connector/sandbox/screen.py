@@ -130,7 +130,7 @@ class Screen:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDTH)
         grid = Table.grid(padding=(0, 1))
-        grid.width = width
+        grid.width = width - 2
         grid.add_column(width=1)
         grid.add_column(width=9)
         grid.add_column(ratio=1)

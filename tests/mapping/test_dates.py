@@ -230,8 +230,8 @@ def test_formats_may_come_from_the_row() -> None:
     text = "FormatDateTime([d], , [in], [out])"
     assert value(text, d="2024-02-01", **{"in": "yyyy-MM-dd", "out": "d.M.yy"}) == "1.2.24"
     assert str(fault(text, d="2024-02-01", **{"in": "q", "out": "d.M.yy"})) == (
-        "FormatDateTime: 'inputFormat' ([in]) or the output format cannot be used: a format of the single letter 'q' does not"
-        " exist in .NET; write %q"
+        "FormatDateTime: 'inputFormat' ([in]) or the output format cannot be used: a format of the single letter 'q'"
+        " does not exist in .NET; write %q"
     )
 
 

@@ -93,7 +93,8 @@ ERRORS = [
         'Switch([a], "d", "k")',
         0,
         "Switch has a key without a value, or lacks its default",
-        "write Switch(source, defaultValue, key, value, …); leave the default empty as in Switch([Column], , key, value)",
+        "write Switch(source, defaultValue, key, value, …); leave the default empty as in"
+        " Switch([Column], , key, value)",
     ),
     ("[a] And [b]", 4, "there is no And in expressions", "nest one IIF in another"),
     ("[a] = [b] = [c]", 10, "a second comparison '=' in one condition", "nest IIF to combine conditions"),
@@ -104,6 +105,13 @@ ERRORS = [
     ("Left([a], n)", 10, "'n' is neither text nor a column", 'write "n" for text or [n] for a column'),
     ("IIF(true, 1, 2)", 4, "true needs quotes", 'write "True"'),
     ("ToLower", 0, "ToLower is a function and needs its arguments in ( )", "write ToLower(…)"),
+    (f"Left([a], {'1' * 5_000})", 10, "the number has too many digits", 'write it as text, in "…"'),
+    (
+        "Append(vbTextCompare, 1)",
+        7,
+        "'vbTextCompare' is neither text nor a column",
+        'write "vbTextCompare" for text or [vbTextCompare] for a column',
+    ),
     ("Left([a], 3x)", 10, "the number cannot be read", "write 7, -10, 1.5 or &HF"),
     ("ToLower([a] [b])", 12, "a comma or ) is missing", "the arguments of ToLower go on here"),
     ("IIF([a] = “x”, 1, 2)", 10, "“ does not quote here", 'use the straight double quote "'),

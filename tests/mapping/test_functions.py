@@ -157,32 +157,64 @@ def test_lookup_is_a_switch_over_a_table() -> None:
 
 
 FAULTS = [
-    ("ToLower([a])", {"a": ["SECRET"]}, "ToLower: 'source' ([a]) has several values; one is needed (take one with Item, or put"
-     " them together with Join)"),
+    (
+        "ToLower([a])",
+        {"a": ["SECRET"]},
+        "ToLower: 'source' ([a]) has several values; one is needed (take one with Item, or put"
+        " them together with Join)",
+    ),
     ("Left([b], [a])", {"a": "SECRET", "b": ""}, "Left: 'numChars' ([a]) is not a whole number"),
     ("Left([b], [a])", {"a": "2.5", "b": ""}, "Left: 'numChars' ([a]) is not a whole number"),
     ('IIF([a], "x", "y")', {"a": "SECRET"}, "IIF: 'condition' ([a]) is neither True nor False nor a number"),
     ("CBool([a])", {"a": ""}, "CBool: 'expression' ([a]) is empty; True, False or a number is needed"),
     ('IIF([a] > 5, "x", "y")', {"a": "SECRET"}, "the comparison >: 'left side' ([a]) is not a number"),
     ('IIF(5 > [a], "x", "y")', {"a": ""}, "the comparison >: 'right side' ([a]) is empty; a number is needed"),
-    ('IIF(DateDiff("d", Now(), [a]) > 5, "x", "y")', {"a": ""},
-     "the comparison >: 'left side' ([a]) is empty; a number is needed"),
+    (
+        'IIF(DateDiff("d", Now(), [a]) > 5, "x", "y")',
+        {"a": ""},
+        "the comparison >: 'left side' ([a]) is empty; a number is needed",
+    ),
     ("[a] < [b]", {"a": "x", "b": ""}, "the comparison <: 'right side' ([b]) is empty and cannot be compared by size"),
-    ("CDate(Append([a], [b]))", {"a": "SEC", "b": "RET"}, "CDate: 'expression' ([a], [b]) is not a date in a form that is read"
-     " without a format, such as 2020-03-16, 2020-03-16-07:00, 2020-03-16T07:00:00Z, 3/16/2020 7:00:00 AM or 16 Mar 2020"),
-    ('FormatDateTime([a], , "yyyy-MM-dd", "yyyy")', {"a": "SECRET"},
-     "FormatDateTime: 'source' ([a]) does not have the date format yyyy-MM-dd"),
-    ('Mid([a], [b], 1)', {"a": "SECRET", "b": "0"}, "Mid: 'start' ([b]) must be 1 or more: the first character is number 1"),
-    ('Split([a], [b])', {"a": "SECRET", "b": ""}, "Split: 'delimiter' ([b]) is empty"),
-    ('DateAdd([i], 1, [a])', {"a": "2024-01-01", "i": "SECRET"}, "DateAdd: 'interval' ([i]) is not one of yyyy, m, d, ww, h, n, s"),
+    (
+        "CDate(Append([a], [b]))",
+        {"a": "SEC", "b": "RET"},
+        "CDate: 'expression' ([a], [b]) is not a date in a form that is read without a format, such as"
+        " 2020-03-16, 2020-03-16-07:00, 2020-03-16T07:00:00Z, 3/16/2020 7:00:00 AM or 16 Mar 2020",
+    ),
+    (
+        'FormatDateTime([a], , "yyyy-MM-dd", "yyyy")',
+        {"a": "SECRET"},
+        "FormatDateTime: 'source' ([a]) does not have the date format yyyy-MM-dd",
+    ),
+    (
+        "Mid([a], [b], 1)",
+        {"a": "SECRET", "b": "0"},
+        "Mid: 'start' ([b]) must be 1 or more: the first character is number 1",
+    ),
+    ("Split([a], [b])", {"a": "SECRET", "b": ""}, "Split: 'delimiter' ([b]) is empty"),
+    (
+        "DateAdd([i], 1, [a])",
+        {"a": "2024-01-01", "i": "SECRET"},
+        "DateAdd: 'interval' ([i]) is not one of yyyy, m, d, ww, h, n, s",
+    ),
     ('DateAdd("d", 9999999, [a])', {"a": "2024-01-01"}, "DateAdd: 'value' leads past the years 1 to 9999"),
     ("DateFromNum([a])", {"a": "9223372036854775807"}, "DateFromNum: 'value' ([a]) lies past the year 9999"),
-    ("NumFromDate([a])", {"a": "1600-12-31"}, "NumFromDate: 'value' ([a]) lies before 1601-01-01, where file times begin"),
-    ("ConvertToBase64([a])", {"a": "\ud800"},
-     "ConvertToBase64: 'source' ([a]) has half of a surrogate pair, which is not a character"),
-    ('Switch([a], , "x", "1")', {"a": ["SECRET"]}, "Switch: 'source' ([a]) has several values; one is needed (take one with"
-     " Item, or put them together with Join)"),
-]  # fmt: skip
+    (
+        "NumFromDate([a])",
+        {"a": "1600-12-31"},
+        "NumFromDate: 'value' ([a]) lies before 1601-01-01, where file times begin",
+    ),
+    (
+        "ConvertToBase64([a])",
+        {"a": "\ud800"},
+        "ConvertToBase64: 'source' ([a]) has half of a surrogate pair, which is not a character",
+    ),
+    (
+        'Switch([a], , "x", "1")',
+        {"a": ["SECRET"]},
+        "Switch: 'source' ([a]) has several values; one is needed (take one with Item, or put them together with Join)",
+    ),
+]
 
 
 @pytest.mark.parametrize(("text", "row", "message"), FAULTS)

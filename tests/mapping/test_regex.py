@@ -1,4 +1,5 @@
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -153,22 +154,21 @@ def test_a_catastrophic_pattern_cannot_hang_a_worker() -> None:
 
 
 def test_many_rows_that_run_out_of_time_are_given_less() -> None:
-    pattern = dotnet_pattern("(b+)+$ ")
+    pattern = dotnet_pattern("(b+)+$")
     started = time.perf_counter()
-    for _ in range(60):
+    for _ in range(30):
         with pytest.raises(TimedOut):
-            pattern.search("b" * 200 + "c")
-    assert time.perf_counter() - started < 20 * 0.2 + 40 * 0.05
+            pattern.search("b" * 5_000 + "c")
+    # 30 times a tenth of a second would be three seconds.
+    assert time.perf_counter() - started < 2
 
 
 @pytest.mark.parametrize("pattern", ["a?" * 25 + "a" * 25, "(x|y)*(z|w)*v", "(.)*(.)*(.)*q", "a*a*a*a*b", "(?:a|a)+$"])
 def test_patterns_that_multiply_are_watched(pattern: str) -> None:
     source = "ax" * 2_000
     started = time.perf_counter()
-    try:
+    with suppress(TimedOut):
         dotnet_pattern(pattern).search(source)
-    except TimedOut:
-        pass
     assert time.perf_counter() - started < 2
 
 
@@ -180,7 +180,5 @@ def test_any_text_is_a_pattern_or_a_pattern_error(text: str, source: str) -> Non
     except PatternError as error:
         assert 0 <= error.offset <= len(text)
         return
-    try:
+    with suppress(TimedOut):
         pattern.replace(source, substitution("$1${a}$&", pattern, strict=False))
-    except TimedOut:
-        pass

@@ -1,0 +1,158 @@
+"""A process that is killed, at any point, costs nobody their outcome: the next ticks bring the run home."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
+from connector.sandbox.proxy import FaultProxy
+from connector.sandbox.servers import Azurite, Sandbox, connection_string
+from connector.uplink import IN_FLIGHT
+from tests.account import Account, adds_up, outcomes, rows, until
+from tests.people import csv_of, ids, worker, workers
+from tests.servers import MakeSandbox
+
+PEOPLE = workers(620)
+# Two who are not sent, so that the accounting has more than one term.
+DROP = csv_of([*PEOPLE[:10], worker(900, State="?"), *PEOPLE[10:], worker(1)])
+BLOCK_LIST = "comp=blocklist"
+
+
+@dataclass(slots=True)
+class Scene:
+    """`hung` is the account as the process that will be killed sees it."""
+
+    account: Account
+    hung: Account
+    storage: FaultProxy
+    entra: Sandbox
+
+    def kill_at(self, rule: Rule) -> None:
+        """Starts a tick and kills it while the call of the rule hangs."""
+        if rule.on is Endpoint.STORAGE:
+            self.storage.faults = Schedule([rule])
+        else:
+            self.entra.faults = Schedule([rule])
+        process = self.hung.start("tick")
+        try:
+            until(lambda: self._hangs(rule) or process.poll() is not None, "the call that is to hang")
+            assert process.poll() is None, process.communicate()
+        finally:
+            process.kill()
+            process.communicate()
+        self.entra.faults = Schedule()
+
+    def _hangs(self, rule: Rule) -> bool:
+        seen = self.storage.requests if rule.on is Endpoint.STORAGE else self.entra.report.requests
+        return any(request.fault == rule.do for request in list(seen))
+
+
+@pytest.fixture
+def scene(azurite: Azurite, containers: dict[str, str], make_sandbox: MakeSandbox) -> Iterator[Scene]:
+    entra = make_sandbox()
+    with (
+        BlobServiceClient.from_connection_string(azurite.connection_string) as service,
+        FaultProxy(azurite.blob_service) as storage,
+    ):
+        account = Account(service=service, containers=containers)
+        account.environment = {**azurite.environment(), **entra.identity_environment(), **containers}
+        account.prepare()
+        account.feed("people")
+        account.drop("people/today.csv", DROP)
+        through = connection_string(storage.url(azurite.blob_service), azurite.queue_service)
+        yield Scene(account, account.with_settings(HR_STORAGE=through), storage, entra)
+
+
+def storage_call(method: str, path: str, *, after: bool, call: int = 1) -> Rule:
+    """The `call`-th of its kind hangs: before it took effect, or after."""
+    action = Action.HANG_AFTER if after else Action.HANG
+    return Rule(on=Endpoint.STORAGE, do=action, method=method, path=path, calls=((call, call),), seconds=60)
+
+
+def entra_call(endpoint: Endpoint, *, after: bool, call: int = 1) -> Rule:
+    return Rule(on=endpoint, do=Action.HANG_AFTER if after else Action.HANG, calls=((call, call),), seconds=60)
+
+
+CRASHES = {
+    "planning: the run was made": storage_call("PUT", r"/run\.json$", after=True),
+    "planning: the lease was taken": storage_call("PUT", r"/run\.json\?comp=lease", after=True),
+    "planning: a body is being spooled": storage_call("PUT", r"/spool/000002", after=False),
+    "planning: a body was spooled": storage_call("PUT", r"/spool/000004", after=True),
+    "planning: the plan is being written": storage_call("PUT", rf"/plan\.jsonl\.gz\?.*{BLOCK_LIST}", after=False),
+    "planning: the plan was written": storage_call("PUT", rf"/plan\.jsonl\.gz\?.*{BLOCK_LIST}", after=True),
+    "planning: all is planned, and not yet said": storage_call("PUT", r"/run\.json$", after=False, call=2),
+    "planning: all is planned, and it is said": storage_call("PUT", r"/run\.json$", after=True, call=2),
+    "sending: Entra was about to have a request": entra_call(Endpoint.UPLOAD, after=False, call=3),
+    "sending: Entra has a request and nobody knows": entra_call(Endpoint.UPLOAD, after=True, call=1),
+    "sending: Entra has some requests and nobody knows": entra_call(Endpoint.UPLOAD, after=True, call=7),
+    "sending: a receipt is being written": storage_call("PUT", r"/receipts\.jsonl\?comp=appendblock", after=False),
+    "sending: a receipt was written": storage_call("PUT", r"/receipts\.jsonl\?comp=appendblock", after=True, call=4),
+    "sending: a body is being deleted": storage_call("DELETE", r"/spool/000001", after=False),
+    "sending: the last body was deleted": storage_call("DELETE", r"/spool/", after=True, call=13),
+    "sending: all is sent, and not yet said": storage_call("PUT", r"/run\.json$", after=False, call=3),
+    "settling: the log is being read": entra_call(Endpoint.LOG, after=True, call=2),
+    "settling: events are being kept": storage_call("PUT", r"/events\.jsonl\.gz", after=False),
+    "settling: events were kept": storage_call("PUT", r"/events\.jsonl\.gz", after=True),
+    "settling: the last summary was written": storage_call("PUT", r"/latest\.json", after=True, call=3),
+    "settling: settled, and not yet said": storage_call("PUT", r"/run\.json$", after=False, call=4),
+}
+
+
+@pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
+def test_after_a_crash_ticks_bring_the_run_home_and_everybody_has_one_outcome(scene: Scene, crash: Rule) -> None:
+    scene.kill_at(crash)
+    between = [json.loads(data) for name, data in scene.account.summaries().items() if name.endswith(".json")]
+    assert [summary for summary in between if not adds_up(summary)] == []
+    scene.account.expire_leases()
+
+    summary = scene.account.bring_home("people")
+
+    assert (summary["state"], summary["rows"], summary["outcomes"]) == (
+        "settled",
+        rows(rejected=1, duplicate=1, sent=620),
+        outcomes(created=620) if not _resent(scene) else summary["outcomes"],
+    )
+    assert adds_up(summary)
+    assert sorted(scene.account.outcomes("people")) == sorted(ids(PEOPLE))
+    report = scene.entra.report
+    assert sorted(report.people_received) == sorted(ids(PEOPLE))
+    # Planning and settling send nothing twice; sending no more than what was under way.
+    assert report.duplicate_bodies <= (IN_FLIGHT if _sending(crash) else 0)
+    assert [name for name in scene.account.runs() if "/spool/" in name] == []
+
+
+def _resent(scene: Scene) -> bool:
+    return scene.entra.report.duplicate_bodies > 0
+
+
+def _sending(crash: Rule) -> bool:
+    return next(name for name, rule in CRASHES.items() if rule is crash).startswith("sending")
+
+
+def test_a_killed_senders_lease_is_waited_for(scene: Scene) -> None:
+    scene.kill_at(entra_call(Endpoint.UPLOAD, after=True, call=7))
+    # No lease is expired by hand here: a tick waits for it, as long as a lease can last.
+    summary = scene.account.bring_home("people")
+    assert (summary["state"], summary["rows"]) == ("settled", rows(rejected=1, duplicate=1, sent=620))
+    assert scene.entra.report.duplicate_bodies <= IN_FLIGHT
+
+
+def test_a_process_killed_again_and_again_still_comes_home(scene: Scene) -> None:
+    for crash in (
+        storage_call("PUT", r"/spool/000003", after=True),
+        storage_call("PUT", r"/receipts\.jsonl\?comp=appendblock", after=True, call=2),
+        storage_call("DELETE", r"/spool/", after=False, call=2),
+        storage_call("PUT", r"/events\.jsonl\.gz", after=True),
+    ):
+        scene.storage.requests.clear()
+        scene.kill_at(crash)
+        scene.account.expire_leases()
+    summary = scene.account.bring_home("people")
+    assert (summary["state"], summary["rows"]) == ("settled", rows(rejected=1, duplicate=1, sent=620))
+    assert sorted(scene.account.outcomes("people")) == sorted(ids(PEOPLE))
+    assert scene.entra.report.duplicate_bodies <= 2 * IN_FLIGHT
