@@ -83,6 +83,7 @@ class Stopped(ConnectorError):
     """Sending or settling cannot go on until an administrator acts. `advice` says what to do."""
 
     def __init__(self, message: str, *, advice: str) -> None:
+        self.message = message
         self.advice = advice
         super().__init__(f"{message} ({advice})")
 

@@ -143,6 +143,8 @@ class Planner:
     def _rejected(self, run: Run, error: Unusable, code: str, *, feed_etag: str, rows: int = 0) -> Run:
         now = self._clock.now()
         advice = "mend the feed file: the drop is then planned again by itself" if code == "feed" else ""
+        if len(error.faults) == 1 and error.faults[0].advice:
+            advice = "; ".join(filter(None, (error.faults[0].advice, advice)))
         return replace(
             run,
             state=State.REJECTED,
@@ -151,8 +153,11 @@ class Planner:
             times=replace(run.times, planned=now, settled=now),
             problem=Problem(
                 code=code,
-                message="\n".join(str(replace(fault, advice="")) for fault in error.faults),
-                advice="; ".join(dict.fromkeys(f.advice for f in error.faults if f.advice)) or advice,
+                # Of several faults each keeps its own advice beside it.
+                message="\n".join(
+                    str(fault if len(error.faults) > 1 else replace(fault, advice="")) for fault in error.faults
+                ),
+                advice=advice,
             ),
         )
 
@@ -288,8 +293,7 @@ class _Counted:
         self.rows = 0
 
     def __call__(self, rows: Iterable[Any]) -> Iterator[Any]:
-        for row in rows:
-            self.rows += 1
+        for self.rows, row in enumerate(rows, start=1):
             yield row
 
 

@@ -144,7 +144,7 @@ class Settler:
                             opened.fresh = True
         except Stopped as error:
             log.warning("log not readable", extra={"runs": len(runs)})
-            return Problem(code="log", message=str(error.args[0]), advice=error.advice)
+            return Problem(code="log", message=error.message, advice=error.advice)
         except ConnectorError as error:
             log.warning("log not reached", extra={"runs": len(runs)})
             return Problem(code="log", message=str(error), advice="nothing: every tick tries again")

@@ -344,7 +344,8 @@ class _Session:
             # It concerns this feed's job; the other feeds go on.
             sending.left.appendleft(number)
             self._stopped_feeds.add(run.feed)
-            sending.problem = Problem(code="stopped", message=str(error), advice=error.advice)
+            sending.problem = Problem(code="stopped", message=error.message, advice=error.advice)
+            self._changed.set()
         except (Retryable, Conflict) as error:
             sending.left.appendleft(number)
             self._ledger.outage = self._ledger.outage or self._clock.now()

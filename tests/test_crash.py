@@ -17,7 +17,7 @@ from tests.account import Account, adds_up, outcomes, rows, until
 from tests.people import csv_of, ids, worker, workers
 from tests.servers import MakeSandbox
 
-PEOPLE = workers(620)
+PEOPLE = workers(320)
 # Two who are not sent, so that the accounting has more than one term.
 DROP = csv_of([*PEOPLE[:10], worker(900, State="?"), *PEOPLE[10:], worker(1)])
 BLOCK_LIST = "comp=blocklist"
@@ -47,6 +47,10 @@ class Scene:
             process.communicate()
         self.entra.faults = Schedule()
 
+    def receipts(self) -> int:
+        """How many bulk requests storage knows an answer of."""
+        return sum(data.count(b"\n") for name, data in self.account.runs().items() if name.endswith("receipts.jsonl"))
+
     def _hangs(self, rule: Rule) -> bool:
         seen = self.storage.requests if rule.on is Endpoint.STORAGE else self.entra.report.requests
         return any(request.fault == rule.do for request in list(seen))
@@ -62,6 +66,9 @@ def scene(azurite: Azurite, containers: dict[str, str], make_sandbox: MakeSandbo
         account = Account(service=service, containers=containers)
         account.environment = {**azurite.environment(), **entra.identity_environment(), **containers}
         account.prepare()
+        # A deployment makes these, too; so the numbers of calls below do not depend on who does.
+        for name in ("RUNS_CONTAINER", "SUMMARIES_CONTAINER"):
+            service.create_container(containers[name])
         account.feed("people")
         account.drop("people/today.csv", DROP)
         through = connection_string(storage.url(azurite.blob_service), azurite.queue_service)
@@ -80,25 +87,21 @@ def entra_call(endpoint: Endpoint, *, after: bool, call: int = 1) -> Rule:
 
 CRASHES = {
     "planning: the run was made": storage_call("PUT", r"/run\.json$", after=True),
-    "planning: the lease was taken": storage_call("PUT", r"/run\.json\?comp=lease", after=True),
     "planning: a body is being spooled": storage_call("PUT", r"/spool/000002", after=False),
     "planning: a body was spooled": storage_call("PUT", r"/spool/000004", after=True),
-    "planning: the plan is being written": storage_call("PUT", rf"/plan\.jsonl\.gz\?.*{BLOCK_LIST}", after=False),
     "planning: the plan was written": storage_call("PUT", rf"/plan\.jsonl\.gz\?.*{BLOCK_LIST}", after=True),
     "planning: all is planned, and not yet said": storage_call("PUT", r"/run\.json$", after=False, call=2),
     "planning: all is planned, and it is said": storage_call("PUT", r"/run\.json$", after=True, call=2),
     "sending: Entra was about to have a request": entra_call(Endpoint.UPLOAD, after=False, call=3),
-    "sending: Entra has a request and nobody knows": entra_call(Endpoint.UPLOAD, after=True, call=1),
-    "sending: Entra has some requests and nobody knows": entra_call(Endpoint.UPLOAD, after=True, call=7),
-    "sending: a receipt is being written": storage_call("PUT", r"/receipts\.jsonl\?comp=appendblock", after=False),
+    "sending: Entra has a request and nobody knows": entra_call(Endpoint.UPLOAD, after=True, call=4),
+    "sending: a receipt is being written": storage_call(
+        "PUT", r"/receipts\.jsonl\?comp=appendblock", after=False, call=2
+    ),
     "sending: a receipt was written": storage_call("PUT", r"/receipts\.jsonl\?comp=appendblock", after=True, call=4),
-    "sending: a body is being deleted": storage_call("DELETE", r"/spool/000001", after=False),
-    "sending: the last body was deleted": storage_call("DELETE", r"/spool/", after=True, call=13),
+    "sending: the last body was deleted": storage_call("DELETE", r"/spool/", after=True, call=7),
     "sending: all is sent, and not yet said": storage_call("PUT", r"/run\.json$", after=False, call=3),
     "settling: the log is being read": entra_call(Endpoint.LOG, after=True, call=2),
-    "settling: events are being kept": storage_call("PUT", r"/events\.jsonl\.gz", after=False),
     "settling: events were kept": storage_call("PUT", r"/events\.jsonl\.gz", after=True),
-    "settling: the last summary was written": storage_call("PUT", r"/latest\.json", after=True, call=3),
     "settling: settled, and not yet said": storage_call("PUT", r"/run\.json$", after=False, call=4),
 }
 
@@ -108,37 +111,30 @@ def test_after_a_crash_ticks_bring_the_run_home_and_everybody_has_one_outcome(sc
     scene.kill_at(crash)
     between = [json.loads(data) for name, data in scene.account.summaries().items() if name.endswith(".json")]
     assert [summary for summary in between if not adds_up(summary)] == []
+    # What Entra has and storage does not know of is what was under way, and all that may be sent again.
+    unknown = scene.entra.report.accepted - scene.receipts()
+    assert unknown <= IN_FLIGHT
     scene.account.expire_leases()
 
     summary = scene.account.bring_home("people")
 
-    assert (summary["state"], summary["rows"], summary["outcomes"]) == (
-        "settled",
-        rows(rejected=1, duplicate=1, sent=620),
-        outcomes(created=620) if not _resent(scene) else summary["outcomes"],
-    )
-    assert adds_up(summary)
+    assert (summary["state"], summary["rows"]) == ("settled", rows(rejected=1, duplicate=1, sent=320))
+    again = scene.entra.report.duplicate_bodies
+    assert again <= unknown
+    # Whoever was sent again may be found to be up to date already.
+    skipped = summary["outcomes"]["skipped"]
+    assert summary["outcomes"] == outcomes(created=320 - skipped, skipped=skipped)
+    assert skipped <= 50 * again
     assert sorted(scene.account.outcomes("people")) == sorted(ids(PEOPLE))
-    report = scene.entra.report
-    assert sorted(report.people_received) == sorted(ids(PEOPLE))
-    # Planning and settling send nothing twice; sending no more than what was under way.
-    assert report.duplicate_bodies <= (IN_FLIGHT if _sending(crash) else 0)
+    assert sorted(scene.entra.report.people_received) == sorted(ids(PEOPLE))
     assert [name for name in scene.account.runs() if "/spool/" in name] == []
-
-
-def _resent(scene: Scene) -> bool:
-    return scene.entra.report.duplicate_bodies > 0
-
-
-def _sending(crash: Rule) -> bool:
-    return next(name for name, rule in CRASHES.items() if rule is crash).startswith("sending")
 
 
 def test_a_killed_senders_lease_is_waited_for(scene: Scene) -> None:
     scene.kill_at(entra_call(Endpoint.UPLOAD, after=True, call=7))
     # No lease is expired by hand here: a tick waits for it, as long as a lease can last.
     summary = scene.account.bring_home("people")
-    assert (summary["state"], summary["rows"]) == ("settled", rows(rejected=1, duplicate=1, sent=620))
+    assert (summary["state"], summary["rows"]) == ("settled", rows(rejected=1, duplicate=1, sent=320))
     assert scene.entra.report.duplicate_bodies <= IN_FLIGHT
 
 
@@ -146,13 +142,12 @@ def test_a_process_killed_again_and_again_still_comes_home(scene: Scene) -> None
     for crash in (
         storage_call("PUT", r"/spool/000003", after=True),
         storage_call("PUT", r"/receipts\.jsonl\?comp=appendblock", after=True, call=2),
-        storage_call("DELETE", r"/spool/", after=False, call=2),
         storage_call("PUT", r"/events\.jsonl\.gz", after=True),
     ):
         scene.storage.requests.clear()
         scene.kill_at(crash)
         scene.account.expire_leases()
     summary = scene.account.bring_home("people")
-    assert (summary["state"], summary["rows"]) == ("settled", rows(rejected=1, duplicate=1, sent=620))
+    assert (summary["state"], summary["rows"]) == ("settled", rows(rejected=1, duplicate=1, sent=320))
     assert sorted(scene.account.outcomes("people")) == sorted(ids(PEOPLE))
-    assert scene.entra.report.duplicate_bodies <= 2 * IN_FLIGHT
+    assert scene.entra.report.duplicate_bodies <= IN_FLIGHT

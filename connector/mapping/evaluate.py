@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from connector.mapping import functions
-from connector.mapping.functions import STRICT, DateConversion, Replacement, as_value, is_empty, lookup_key
+from connector.mapping import date_functions, functions
+from connector.mapping.date_functions import DateConversion
+from connector.mapping.functions import STRICT, as_value, is_empty, lookup_key
+from connector.mapping.replacement import Replacement
 from connector.mapping.syntax import Call, Column, Comparison, Node, Text
 from connector.mapping.values import IGNORE, Cell, Value, ValueFault, condition, text
 
@@ -91,12 +93,12 @@ def _arguments(nodes: tuple[Node | None, ...]) -> Generator[Node, Value, list[Va
 def compared(node: Comparison, left: Value, right: Value) -> bool:
     """Whether the comparison holds between the two values."""
     if node.operator in ("=", "<>"):
-        equal = {"text": functions.equal_text, "number": functions.equal_number, "date": functions.equal_date}
+        equal = {"text": functions.equal_text, "number": functions.equal_number, "date": date_functions.equal_date}
         return equal[node.mode](left, right, site=node.site) == (node.operator == "=")
     orders: dict[str, Callable[..., int]] = {
         "text": functions.order_text,
         "number": functions.order_number,
-        "date": functions.order_date,
+        "date": date_functions.order_date,
     }
     order = orders[node.mode](left, right, site=node.site)
     return {"<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[node.operator]
@@ -167,7 +169,7 @@ def _now(node: Call, surroundings: Surroundings) -> _Steps:
     del node
     if surroundings.now is None:
         raise KeyError("now")
-    return functions.now_text(surroundings.now)
+    return date_functions.now_text(surroundings.now)
     yield
 
 

@@ -8,42 +8,19 @@ that it cannot take. What decides *whether* an argument is evaluated (IIF, Switc
 from __future__ import annotations
 
 import base64
-import calendar
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
-
-import regex
+from typing import Final, TypeAlias
 
 from connector.mapping import casing
+from connector.mapping.date_functions import c_date, date_add, date_diff, date_from_num, format_date_time, num_from_date
 from connector.mapping.diacritics import normalize_diacritics
-from connector.mapping.dotnet_dates import (
-    DATE_SHAPES,
-    DateFormat,
-    FormatError,
-    Moment,
-    Styles,
-    conversion_fault,
-    date_format,
-    date_styles,
-    read_date,
-    write_date,
-)
-from connector.mapping.dotnet_regex import DotnetPattern, TimedOut, substitution
-from connector.mapping.values import Cell, Site, Value, condition, integer, number, text
-
-INTERVALS: Final = ("yyyy", "m", "d", "ww", "h", "n", "s")
-"""The intervals of DateAdd and DateDiff."""
+from connector.mapping.values import Cell, Site, Value, condition, integer, number, present, text
 
 COMPARE_TYPES: Final = ("vbTextCompare", "vbBinaryCompare")
 """InStr's last argument."""
 
-_FILE_TIME_EPOCH: Final = datetime(1601, 1, 1)  # noqa: DTZ001  # wall time in UTC, as every moment here
-_NEVER: Final = (_FILE_TIME_EPOCH, 0)
-_SECONDS: Final = {"d": 86400, "ww": 7 * 86400, "h": 3600, "n": 60, "s": 1}
 
 
 def is_empty(value: Value) -> bool:
@@ -257,14 +234,9 @@ def equal_number(left_side: Value | float, right_side: Value | float, *, site: S
     return first is not None and first == second
 
 
-def equal_date(left_side: Value, right_side: Value, *, site: Site) -> bool:
-    """Same instant; two that are empty are equal."""
-    return _instant(left_side, 0, site) == _instant(right_side, 1, site)
-
-
 def order_text(left_side: Value, right_side: Value, *, site: Site) -> int:
     """-1, 0 or 1: numbers by size where both sides write one, else text by code point."""
-    first, second = _present(left_side, 0, site), _present(right_side, 1, site)
+    first, second = present(left_side, 0, site=site), present(right_side, 1, site=site)
     one, other = number(first), number(second)
     if one is not None and other is not None:
         return (one > other) - (one < other)
@@ -282,253 +254,10 @@ def order_number(left_side: Value | float, right_side: Value | float, *, site: S
     return (sides[0] > sides[1]) - (sides[0] < sides[1])
 
 
-def order_date(left_side: Value, right_side: Value, *, site: Site) -> int:
-    """-1, 0 or 1, by time. Raises ValueFault when a side is not a date."""
-    first = _instant(_present(left_side, 0, site), 0, site) or _NEVER
-    second = _instant(_present(right_side, 1, site), 1, site) or _NEVER
-    return (first > second) - (first < second)
-
-
 def _numeric(side: Value | float, index: int, site: Site) -> int | float | None:
     if isinstance(side, int | float):
         return side
     return number(text(side, index, site=site))
-
-
-def _present(side: Value, index: int, site: Site) -> str:
-    present = text(side, index, site=site)
-    if not present:
-        raise site.fault(index, "is empty and cannot be compared by size")
-    return present
-
-
-def _instant(side: Value, index: int, site: Site) -> tuple[datetime, int] | None:
-    moment = date_argument(side, index, site=site)
-    return None if moment is None else (moment.wall, moment.tick)
-
-
-# Dates
-
-
-def date_argument(source: Value, index: int, *, site: Site) -> Moment | None:
-    """The date that an argument writes; None for null or empty."""
-    written = text(source, index, site=site)
-    moment = read_date(written)
-    if moment is None:
-        if not written or not written.strip():
-            return None
-        raise site.fault(index, f"is not a date in a form that is read without a format, such as {DATE_SHAPES}")
-    return moment
-
-
-def c_date(source: Value, *, site: Site) -> str | None:
-    """The date in UTC, as `M/d/yyyy h:mm:ss tt`."""
-    moment = date_argument(source, 0, site=site)
-    return None if moment is None else write_date(moment.wall)
-
-
-def date_add(interval: Value, amount: Value, source: Value, *, site: Site) -> str | None:
-    """The date moved by whole intervals; years and months clip at the end of the month."""
-    unit = _interval(interval, site)
-    many = integer(amount, 1, site=site)
-    moment = date_argument(source, 2, site=site)
-    if moment is None:
-        return None
-    try:
-        if unit in _SECONDS:
-            return write_date(moment.wall + timedelta(seconds=many * _SECONDS[unit]))
-        months = moment.wall.year * 12 + moment.wall.month - 1 + many * (12 if unit == "yyyy" else 1)
-        year, month = divmod(months, 12)
-        day = min(moment.wall.day, calendar.monthrange(year, month + 1)[1]) if 1 <= year <= 9999 else 1
-        return write_date(moment.wall.replace(year=year, month=month + 1, day=day))
-    except (OverflowError, ValueError):
-        raise site.fault(1, "leads past the years 1 to 9999") from None
-
-
-def date_diff(interval: Value, first: Value, second: Value, *, site: Site) -> int | None:
-    """How many intervals from the first date to the second, as VB.NET counts them; null when one is missing."""
-    difference = _difference(text(interval, 0, site=site), text(first, 1, site=site), text(second, 2, site=site))
-    if difference is not None:
-        return difference
-    _interval(interval, site)
-    for index, date in ((1, first), (2, second)):
-        date_argument(date, index, site=site)
-    return None
-
-
-@lru_cache(maxsize=4096)
-def _difference(unit: str, first: str, second: str) -> int | None:
-    begin, end = read_date(first), read_date(second)
-    if begin is None or end is None or unit not in INTERVALS:
-        return None
-    start, stop = begin.wall, end.wall
-    if unit == "yyyy":
-        return stop.year - start.year
-    if unit == "m":
-        return (stop.year - start.year) * 12 + stop.month - start.month
-    if unit == "ww":
-        # Sundays in between: day 7 of the proleptic calendar was a Sunday.
-        return stop.toordinal() // 7 - start.toordinal() // 7
-    ticks = (stop - start) // timedelta(microseconds=1) * 10 + end.tick - begin.tick
-    whole = abs(ticks) // (_SECONDS[unit] * 10_000_000)
-    return whole if ticks >= 0 else -whole
-
-
-def _interval(interval: Value, site: Site) -> str:
-    unit = text(interval, 0, site=site)
-    if unit not in INTERVALS:
-        raise site.fault(0, f"is not one of {', '.join(INTERVALS)}")
-    return unit
-
-
-def date_from_num(source: Value, *, site: Site) -> str | None:
-    """The date of a Windows file time: 100 ns since 1601-01-01 UTC."""
-    if not source:
-        return None
-    ticks = integer(source, 0, site=site)
-    if ticks < 0:
-        raise site.fault(0, "is negative; a file time counts from 1601-01-01")
-    try:
-        return write_date(_FILE_TIME_EPOCH + timedelta(microseconds=ticks // 10))
-    except OverflowError:
-        raise site.fault(0, "lies past the year 9999") from None
-
-
-def num_from_date(source: Value, *, site: Site) -> int | None:
-    """The Windows file time of a date: 100 ns since 1601-01-01 UTC."""
-    moment = date_argument(source, 0, site=site)
-    if moment is None:
-        return None
-    if moment.wall < _FILE_TIME_EPOCH:
-        raise site.fault(0, "lies before 1601-01-01, where file times begin")
-    return (moment.wall - _FILE_TIME_EPOCH) // timedelta(microseconds=1) * 10 + moment.tick
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DateConversion:
-    """FormatDateTime with its formats compiled."""
-
-    styles: Styles
-    source: DateFormat
-    target: DateFormat
-
-    def convert(self, written: str, *, site: Site) -> str | None:
-        """The date in the target format; None for empty text."""
-        if not written or not written.strip():
-            return None
-        moment = self.source.parse(written, self.styles)
-        if moment is None:
-            raise site.fault(0, f"does not have the date format {self.source.text}")
-        return self.target.format(moment)
-
-
-def date_conversion(styles: str | None, source: str, target: str) -> DateConversion:
-    """Compiles the formats. Raises FormatError, also where .NET would fill in today's date."""
-    conversion = DateConversion(
-        styles=date_styles(styles) if styles else date_styles("AllowLeadingWhite, AllowTrailingWhite, RoundtripKind"),
-        source=date_format(source),
-        target=date_format(target),
-    )
-    fault = conversion_fault(conversion.source, conversion.target)
-    if fault is not None:
-        raise FormatError(fault, 0)
-    return conversion
-
-
-def format_date_time(
-    source: Value, styles: Value, source_format: Value, target_format: Value, *, site: Site
-) -> str | None:
-    """The date, read with one .NET format and written with another; null for null or empty."""
-    written = text(source, 0, site=site)
-    first, second = text(source_format, 2, site=site), text(target_format, 3, site=site)
-    try:
-        conversion = date_conversion(text(styles, 1, site=site), first, second)
-    except FormatError as error:
-        raise site.fault(2, f"or the output format cannot be used: {error.message}") from None
-    return conversion.convert(written, site=site)
-
-
-# Replace
-
-ReplaceMode: TypeAlias = Literal["value", "template", "pattern", "group", "attribute"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Replacement:
-    """One of Replace's five modes, with its pattern and constant replacement compiled."""
-
-    mode: ReplaceMode
-    pattern: DotnetPattern | None = None
-    group: str = ""
-    constant: Callable[[regex.Match[str]], str] | str | None = None
-
-    def apply(
-        self,
-        source: Value,
-        old: Value = None,
-        pattern: Value = None,
-        group: Value = None,
-        value: Value = None,
-        attribute: Value = None,
-        template: Value = None,
-        *,
-        site: Site,
-    ) -> str | None:
-        """Replace of these arguments; `pattern` and `group` are in the plan already."""
-        del pattern, group
-        whole = text(source, 0, site=site)
-        if self.mode == "template":
-            sought = text(old, 1, site=site)
-            into = text(template, 6, site=site)
-            return into.replace(sought, whole) if sought else into
-        if self.mode == "attribute":
-            return whole or self._extracted(text(attribute, 5, site=site), site)
-        if source is None:
-            return None
-        if self.mode == "value":
-            sought = text(old, 1, site=site)
-            return whole.replace(sought, text(value, 4, site=site)) if sought else whole
-        return self._replaced(whole, text(value, 4, site=site), site)
-
-    def _extracted(self, attribute: str, site: Site) -> str | None:
-        if self.pattern is None or not attribute:
-            return None
-        try:
-            found = self.pattern.search(attribute)
-        except TimedOut:
-            raise site.fault(5, "made the regular expression run too long") from None
-        return None if found is None else found[self.group]
-
-    def _replaced(self, whole: str, value: str, site: Site) -> str:
-        if self.pattern is None:
-            return whole
-        by: Callable[[regex.Match[str]], str] | str
-        if self.mode == "group":
-            by = lambda match: _spliced(match, self.group, value)  # noqa: E731  # two kinds of replacement, one name
-        else:
-            by = substitution(value, self.pattern, strict=False) if self.constant is None else self.constant
-        try:
-            return self.pattern.replace(whole, by)
-        except TimedOut:
-            raise site.fault(0, "made the regular expression run too long") from None
-
-
-def _spliced(match: regex.Match[str], group: str, value: str) -> str:
-    """The match with every capture of the group replaced."""
-    written: list[str] = []
-    end = match.start()
-    for begin, stop in sorted(match.spans(group)):
-        if begin < end:
-            continue
-        written += (match.string[end:begin], value)
-        end = stop
-    written.append(match.string[end : match.end()])
-    return "".join(written)
-
-
-def now_text(now: datetime) -> str:
-    """The landing time as CDate writes a date, in UTC."""
-    return write_date(now)
 
 
 def lookup_key(source: Value, *, site: Site) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from connector.mapping.functions import DateConversion, Replacement
+from connector.mapping.date_functions import DateConversion
+from connector.mapping.replacement import Replacement
 from connector.mapping.values import Site
 
 ComparisonMode: TypeAlias = Literal["text", "number", "date"]
@@ -104,3 +105,8 @@ def walk(root: Node) -> Iterator[Node]:
         node = pending.pop()
         yield node
         pending.extend(child for child in children(node) if child is not None)
+
+
+def merged_columns(nodes: Iterable[Node | None]) -> tuple[str, ...]:
+    """The columns that the nodes read, each once, in order of first use."""
+    return tuple(dict.fromkeys(column for node in nodes if node is not None for column in node.columns))

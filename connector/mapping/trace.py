@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import Expression, ExpressionError, column_missing
+from connector.mapping.expression import Expression
+from connector.mapping.expression_error import ExpressionError, column_missing
 from connector.mapping.syntax import Column, Node, Text, walk
 from connector.mapping.values import Cell, Value, ValueFault
 
@@ -38,7 +39,7 @@ def trace(
     """
     for node in walk(expression.root):
         if isinstance(node, Column) and node.name not in row:
-            raise column_missing(node, list(row))
+            raise column_missing(node.name, node.start, list(row))
     if now is None and expression.uses_now:
         position = expression.text.index("Now")
         raise ExpressionError("Now() needs the time at which the file landed", "give a time", position)

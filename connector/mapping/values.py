@@ -93,6 +93,14 @@ def integer(value: Value, index: int, *, site: Site) -> int:
     return found
 
 
+def present(side: Value, index: int, *, site: Site) -> str:
+    """A side of a comparison by size. Raises ValueFault when it is empty."""
+    side_text = text(side, index, site=site)
+    if not present:
+        raise site.fault(index, "is empty and cannot be compared by size")
+    return present
+
+
 def condition(value: Value, *, site: Site, index: int = 0) -> bool:
     """Whether the value is true: "True" or "False" in any case, or a number that is not zero.
 
