@@ -33,6 +33,8 @@ class RowMapping(Protocol):
 
     def map(self, cells: Cells, /) -> dict[str, Any] | Rejected | object: ...
 
+    def warnings(self, user: dict[str, Any], /) -> tuple[Fault, ...]: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRequest:
@@ -107,12 +109,13 @@ def last_rows(rows: Iterable[tuple[int, Any] | BadRow], mapping: RowMapping) -> 
 
 
 def plan(
-    rows: Iterable[tuple[int, Any] | BadRow], mapping: RowMapping, last: LastRows
+    rows: Iterable[tuple[int, Any] | BadRow], mapping: RowMapping, last: LastRows, *, warn: bool = False
 ) -> Iterator[PlannedRow | BulkRequest]:
     """The second pass: one `PlannedRow` for every row, in order, and each bulk request as soon as it is full.
 
     A `PlannedRow` may come before the `BulkRequest` that its `request` names. The last row with an externalId wins, and
-    the others are duplicates, whatever becomes of the last: sending an older row instead would be a guess.
+    the others are duplicates, whatever becomes of the last: sending an older row instead would be a guess. `warn` adds
+    what is odd about those who are sent.
     """
     operations: list[bytes] = []
     number = 1
@@ -135,7 +138,12 @@ def plan(
             record = orjson.dumps(user)
             operations.append(operation(external_id, record))
             yield PlannedRow(
-                row=position, decision=Decision.SEND, external_id=external_id, digest=digest(record), request=number
+                row=position,
+                decision=Decision.SEND,
+                external_id=external_id,
+                digest=digest(record),
+                request=number,
+                warnings=mapping.warnings(user) if warn else (),
             )
             if len(operations) == PEOPLE_PER_REQUEST:
                 yield BulkRequest(number=number, people=len(operations), body=bulk_body(operations))

@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, BinaryIO
 
+from connector import telemetry
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, DropUnusable, Fault, FeedUnusable, Unusable
 from connector.feed import Files
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # Spool blobs are written while the next rows are mapped; so many at once hide the storage account's latency.
 SPOOLERS = 8
+
+NOTED_WARNINGS = 10
 
 Publish = Callable[[Run], object]
 
@@ -91,7 +94,9 @@ class Planner:
             if found is None or found[0].state is not State.PLANNING:
                 return None
             run, etag = found
-            run = self._decided(run)
+            with telemetry.span("plan", feed=run.feed, run=run.id) as span:
+                run = self._decided(run)
+                span.set(state=run.state.value, requests=run.requests, **telemetry.row_counts(run.rows))
             if run.state.final:
                 # Before the state that nobody looks at again.
                 publish(run)
@@ -103,9 +108,16 @@ class Planner:
             publish(run)
         log.info(
             "run planned",
-            extra={"feed": run.feed, "run": run.id, "state": run.state.value, "requests": run.requests}
-            | {f"rows_{decision.value}": count for decision, count in (run.rows or {}).items()},
+            extra={
+                "feed": run.feed,
+                "run": run.id,
+                "state": run.state.value,
+                "requests": run.requests,
+                **telemetry.row_counts(run.rows),
+            },
         )
+        for decision, count in (run.rows or {}).items():
+            telemetry.measure("connector.rows", count, feed=run.feed, decision=decision.value)
         return run
 
     def reopen(self, feed: str, run_id: str) -> bool:
@@ -238,7 +250,7 @@ def plaintext(
 
 
 def decide(
-    opened: Callable[[], BinaryIO], *, name: str, landed: datetime, feed: LoadedFeed
+    opened: Callable[[], BinaryIO], *, name: str, landed: datetime, feed: LoadedFeed, warn: bool = True
 ) -> Iterator[PlannedRow | BulkRequest | tuple[str, ...]]:
     """A drop's decisions and bodies as `plan` gives them, and at the end the reader's notes.
 
@@ -259,10 +271,11 @@ def decide(
             for _ in counted(first):
                 pass
             raise
-        last = last_rows(counted(first), mapping)
+        with telemetry.span("read") as span:
+            last = last_rows(counted(first), mapping)
+            span.set(rows=counted.rows)
         second = table()
-        yield from plan(second, mapping, last)
-        yield second.notes
+        yield from _warned(plan(second, mapping, last, warn=warn), second)
     except Unusable as error:
         raise DropRejected(error, counted.rows) from error
 
@@ -276,6 +289,18 @@ class DropRejected(Exception):
         super().__init__(str(cause))
 
 
+def _warned(
+    items: Iterable[PlannedRow | BulkRequest], table: Table | ScimTable
+) -> Iterator[PlannedRow | BulkRequest | tuple[str, ...]]:
+    """Passes a plan through; at the end, the reader's notes and how often each warning was given."""
+    warnings: Counter[str] = Counter()
+    for item in items:
+        if isinstance(item, PlannedRow) and item.warnings:
+            warnings.update(str(warning) for warning in item.warnings)
+        yield item
+    yield (*table.notes, *(f"{count} rows: {warning}" for warning, count in warnings.most_common(NOTED_WARNINGS)))
+
+
 class AsItStands:
     """The mapping of a drop that is SCIM already: each operation's user, unchanged."""
 
@@ -284,6 +309,9 @@ class AsItStands:
 
     def map(self, user: Any, /) -> dict[str, Any]:
         return dict(user)
+
+    def warnings(self, user: dict[str, Any], /) -> tuple[Fault, ...]:
+        return ()
 
 
 class _Counted:

@@ -7,6 +7,7 @@ a function of its own, because Python's own parser has limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ def emit_condition(expression: Expression, scope: Scope, *, text_only: bool = Fa
         never = emitter.name(IGNORE, "IGNORE")
         temporary = emitter.temporary()
         source = f"(None if ({temporary} := {piece.source}) is {never} else {temporary})"
-        piece = Piece(source, (piece.kind & ~Kind.IGNORED) | Kind.NULL)
+        piece = replace(piece, source=source, kind=(piece.kind & ~Kind.IGNORED) | Kind.NULL)
     return emitter.truth(piece, emitter.name(site, "site")).source
 
 

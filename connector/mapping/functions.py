@@ -22,7 +22,6 @@ COMPARE_TYPES: Final = ("vbTextCompare", "vbBinaryCompare")
 """InStr's last argument."""
 
 
-
 def is_empty(value: Value) -> bool:
     """Null, empty text or an empty list. A file cannot tell the first two apart, so IsNull and IsNullOrEmpty agree."""
     return not value

@@ -95,10 +95,10 @@ def integer(value: Value, index: int, *, site: Site) -> int:
 
 def present(side: Value, index: int, *, site: Site) -> str:
     """A side of a comparison by size. Raises ValueFault when it is empty."""
-    side_text = text(side, index, site=site)
-    if not present:
+    written = text(side, index, site=site)
+    if not written:
         raise site.fault(index, "is empty and cannot be compared by size")
-    return present
+    return written
 
 
 def condition(value: Value, *, site: Site, index: int = 0) -> bool:

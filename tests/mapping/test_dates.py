@@ -12,9 +12,8 @@ from connector.mapping.dotnet_dates import (
     Zone,
     date_format,
     date_styles,
-    read_date,
-    write_date,
 )
+from connector.mapping.plain_dates import read_date, write_date
 
 from .evaluated import fault, refusal, value
 
