@@ -3,7 +3,7 @@
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from connector.settings import Bindings, Settings
+from connector.settings import Bindings, Monitoring, Settings
 
 app = func.FunctionApp()
 bindings = Bindings.of()
@@ -20,8 +20,12 @@ bindings = Bindings.of()
 async def on_drop(drop: blob.BlobClient) -> None:
     """A blob has landed. Its content stays in storage: the connector streams it."""
     from connector.pipeline import connected, managed_identity
+    from connector.telemetry import invocation
 
-    async with connected(Settings.of(), credential=managed_identity) as pipeline:
+    async with (
+        invocation("on_drop", Monitoring.of().connection_string),
+        connected(Settings.of(), credential=managed_identity) as pipeline,
+    ):
         await pipeline.on_drop(drop.blob_name)
 
 
@@ -30,6 +34,10 @@ async def on_drop(drop: blob.BlobClient) -> None:
 async def on_tick(timer: func.TimerRequest) -> None:
     """Sweeps, drains and settles."""
     from connector.pipeline import connected, managed_identity
+    from connector.telemetry import invocation
 
-    async with connected(Settings.of(), credential=managed_identity) as pipeline:
+    async with (
+        invocation("on_tick", Monitoring.of().connection_string),
+        connected(Settings.of(), credential=managed_identity, examines=True) as pipeline,
+    ):
         await pipeline.on_tick()

@@ -12,7 +12,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -119,7 +118,8 @@ def with_models(content: bytes) -> Iterator[dict[str, Any]]:
         (worker, status, kind, user_id, given, family, full, _, manager, _, _, department, division, cost_center,
          company, _, title, street, city, country, phone, _, _, zip_code) = row
         # fmt: on
-        address = [street or None, city or None, zip_code or None, country or None]
+        parts = {"street_address": street, "locality": city, "postal_code": zip_code, "country": country}
+        address = {name: value for name, value in parts.items() if value}
         user = User[EnterpriseUser](
             external_id=worker,
             user_name=user_id.lower() + "@contoso.com",
@@ -128,11 +128,7 @@ def with_models(content: bytes) -> Iterator[dict[str, Any]]:
             user_type=kind or None,
             title=title or None,
             name=Name(given_name=given or None, family_name=family or None),
-            addresses=[
-                Address(type="work", street_address=street, locality=city, postal_code=zip_code, country=country)
-            ]
-            if any(address)
-            else None,
+            addresses=[Address(type="work", **address)] if address else None,
             phone_numbers=[PhoneNumber(type="work", value=phone)] if phone else None,
         )
         user[EnterpriseUser] = EnterpriseUser(
@@ -146,11 +142,16 @@ def with_models(content: bytes) -> Iterator[dict[str, Any]]:
         yield user.model_dump(mode="json")
 
 
+def _operations(body: bytes) -> list[dict[str, Any]]:
+    return list(orjson.loads(body)["Operations"])
+
+
 def seconds(work: Callable[[bytes], Iterator[object]], content: bytes) -> float:
-    began = time.perf_counter()
+    """Of the processor: there is nothing to wait for, and what else the machine does is not the work's."""
+    began = time.process_time()
     for _ in work(content):
         pass
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def run() -> Iterator[str]:
@@ -159,6 +160,8 @@ def run() -> Iterator[str]:
     if list(ours(content)) != list(by_hand(content)):
         raise AssertionError("the hand-written loop makes other bodies: the comparison would not be fair")
     few = b"\r\n".join(content.split(b"\r\n", MODEL_ROWS + 1)[:-1]) + b"\r\n"
+    if list(with_models(few)) != [operation["data"] for body in ours(few) for operation in _operations(body)]:
+        raise AssertionError("scim2-models builds other users: the comparison would not be fair")
     # They take turns, so that a machine that slows down slows all of them down.
     took: dict[str, list[float]] = {"ours": [], "hand": [], "models": []}
     for _ in range(RUNS):
@@ -167,7 +170,7 @@ def run() -> Iterator[str]:
         took["models"].append(seconds(with_models, few) / MODEL_ROWS)
     rate = {name: 1 / statistics.median(times) for name, times in took.items()}
     yield f"{ROWS:,} rows of 24 columns, 19 attributes, {len(content) / 1e6:.0f} MB, medians of {RUNS}"
-    yield f"  connector, two passes, digests, decisions   {rate['ours']:9,.0f} rows/s"
+    yield f"  connector: two passes, digests, warnings    {rate['ours']:9,.0f} rows/s"
     yield f"  csv + dict + orjson, written by hand        {rate['hand']:9,.0f} rows/s"
     yield f"  scim2-models, {MODEL_ROWS:,} rows                  {rate['models']:9,.0f} rows/s"
     yield f"  connector / by hand                         {rate['ours'] / rate['hand']:9.2f}   (goal: at least 0.40)"

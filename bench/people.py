@@ -1,4 +1,4 @@
-"""The drop and the feed of the benchmarks: an export of 24 columns and its mapping to 21 attributes."""
+"""The drop and the feed of the benchmarks: an export of 24 columns and its mapping to 19 attributes."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 import httpx
 from azure.storage.blob import BlobServiceClient
 
+from connector.limits import Limit
 from connector.plan import bulk_body, operation
 from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
-from connector.settings import Limit
 
 REQUESTS = 320
 LIMIT = Limit(4, 0.5)

@@ -7,9 +7,11 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from connector.errors import ConnectorError, Unusable
+from connector.limits import duration
 
 USAGE = 2
 
@@ -22,10 +24,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     commands.add_parser("tick", help="sweep, drain and settle once, with the settings of the environment")
 
+    doctor = commands.add_parser(
+        "doctor", help="prove a deployment, from settings to clock: exit code 1 if a check fails"
+    )
+    doctor.add_argument("--app", action="store_true", help="print only what the app found when it examined itself")
+    doctor.add_argument(
+        "--wait",
+        type=duration,
+        default=timedelta(),
+        metavar="10m",
+        help="how long to wait for the app to examine itself with the code at hand (not at all)",
+    )
+
     preview = commands.add_parser("preview", help="print the bulk requests that a file would become")
     preview.add_argument("feed", type=Path, metavar="FEED.yaml")
     preview.add_argument("file", type=Path, metavar="FILE")
     preview.add_argument("--out", type=Path, metavar="DIR", help="write one file a request, and rejects.csv, there")
+
+    check = commands.add_parser("check", help="say all that is wrong with a feed file, or with it and a file together")
+    check.add_argument("feed", type=Path, metavar="FEED.yaml")
+    check.add_argument("file", type=Path, nargs="?", metavar="FILE")
+
+    evaluate = commands.add_parser("eval", help="show what an expression makes of a row, step by step")
+    evaluate.add_argument("expression", metavar="EXPRESSION")
+    evaluate.add_argument("values", nargs="*", metavar="Column=value")
+    evaluate.add_argument("--row", metavar="FILE:N", help="a row of a file; rows count from 1")
+    evaluate.add_argument("--feed", type=Path, metavar="FEED.yaml", help="how to read the file, and the lookup tables")
+    evaluate.add_argument("--now", metavar="TIME", help="what Now() gives (the present)")
+
+    new = commands.add_parser("new", help="print a first feed file for a file, from its columns")
+    new.add_argument("file", type=Path, metavar="FILE")
+
+    psd1 = commands.add_parser("import-psd1", help="print CSV2SCIM's AttributeMapping.psd1 as a feed file")
+    psd1.add_argument("file", type=Path, metavar="FILE.psd1")
 
     sandbox = commands.add_parser("sandbox", help="run a local Entra", add_help=False)
     sandbox.add_argument("arguments", nargs=argparse.REMAINDER)
@@ -59,10 +90,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.command == "tick":
         return asyncio.run(_tick())
+    if options.command == "doctor":
+        from connector.doctor import doctor
+        from connector.pipeline import developer_identity
+
+        return asyncio.run(doctor(credential=developer_identity, app_only=options.app, wait=options.wait))
     if options.command == "preview":
         from connector.preview import preview
 
         return preview(options.feed, options.file, options.out)
+    if options.command == "check":
+        from connector.check import check
+
+        return check(options.feed, options.file)
+    if options.command == "eval":
+        from connector.evaluating import evaluate
+
+        return evaluate(options.expression, options.values, row=options.row, feed=options.feed, now=options.now)
+    if options.command == "new":
+        from connector.new_feed import new_feed
+
+        return new_feed(options.file)
+    if options.command == "import-psd1":
+        from connector.csv2scim import import_psd1
+
+        return import_psd1(options.file)
     if options.command == "sandbox":
         from connector.sandbox.command import main as sandbox
 

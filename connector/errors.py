@@ -7,7 +7,8 @@ ConnectorError
 ├── Retryable           the same call may go through later, after `wait` seconds
 │   └── StorageDown     ... when the storage account answers again, without which nothing can be done
 ├── Refused             Entra answered 400: the request's content is at fault
-├── Stopped             an administrator must act first (403, 404, a token that cannot be had)
+├── Stopped             an administrator must act first (404, a token that cannot be had)
+│   └── Forbidden       ... and grant a permission (403)
 └── Conflict            somebody else changed or holds the blob: read again
 """
 
@@ -86,6 +87,10 @@ class Stopped(ConnectorError):
         self.message = message
         self.advice = advice
         super().__init__(f"{message} ({advice})")
+
+
+class Forbidden(Stopped):
+    """403: whoever asked may not."""
 
 
 class Conflict(ConnectorError):

@@ -21,8 +21,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 import orjson
 
+from connector import telemetry
 from connector.clock import Clock
-from connector.errors import Refused, Retryable, Stopped
+from connector.errors import Forbidden, Refused, Retryable, Stopped
 from connector.settle import Event, parse_event
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Graph:
         self._origin = _origin(base_url)
         self._tokens = tokens
         self._clock = clock
+        self._ahead: timedelta | None = None
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=60)
         self._http = httpx.AsyncClient(
             timeout=TIMEOUT,
@@ -132,6 +134,11 @@ class Graph:
 
     async def close(self) -> None:
         await self._http.aclose()
+
+    @property
+    def ahead(self) -> timedelta | None:
+        """How far Graph's clock was ahead of ours at its last answer, to about a second; None before the first."""
+        return self._ahead
 
     async def upload(self, path: str, body: bytes) -> Accepted:
         """POST of one bulk request (Graph page "synchronizationJob: bulkUpload")."""
@@ -177,25 +184,28 @@ class Graph:
         return _json(await self._call("log", "GET", url))
 
     def _same_origin(self, link: str) -> str:
-        # Some servers hand out relative links; joined to the origin they are harmless.
-        joined = str(httpx.URL(self._base + "/").join(link))
-        if _origin(joined) != self._origin or urlsplit(joined).username:
-            raise Stopped(
-                "the provisioning log's @odata.nextLink leads to another host and was not followed",
-                advice="check GRAPH_BASE_URL: a token is sent to its host alone",
-            )
-        return joined
+        try:
+            # Some servers hand out relative links; joined to the origin they are harmless.
+            joined = str(httpx.URL(self._base + "/").join(link))
+            if _origin(joined) == self._origin and not urlsplit(joined).username:
+                return joined
+        except (httpx.InvalidURL, ValueError):
+            pass
+        raise Stopped(
+            "the provisioning log's @odata.nextLink leads to another host and was not followed",
+            advice="check GRAPH_BASE_URL: a token is sent to its host alone",
+        )
 
     async def _call(self, kind: str, method: str, url: str, body: bytes | None = None) -> httpx.Response:
         token = await self._tokens.token()
-        answer = await self._send(method, url, token, body)
+        answer = await self._send(kind, method, url, token, body)
         if answer.status_code == 401:
             self._tokens.refuse(token)
-            answer = await self._send(method, url, await self._tokens.token(), body)
+            answer = await self._send(kind, method, url, await self._tokens.token(), body)
         _raise_for_status(kind, answer, self._clock)
         return answer
 
-    async def _send(self, method: str, url: str, token: str, body: bytes | None) -> httpx.Response:
+    async def _send(self, kind: str, method: str, url: str, token: str, body: bytes | None) -> httpx.Response:
         headers = {
             "Authorization": f"Bearer {token}",
             # So that Microsoft's support can find the call (Graph page "Best practices").
@@ -203,10 +213,17 @@ class Graph:
         }
         if body is not None:
             headers["Content-Type"] = "application/scim+json"
+        before = self._clock.now()
         try:
-            return await self._http.request(method, url, headers=headers, content=body)
+            answer = await self._http.request(method, url, headers=headers, content=body)
         except httpx.RequestError as error:
+            telemetry.measure("connector.requests", 1, call=kind, status="unreachable")
             raise Retryable(f"Graph could not be reached ({type(error).__name__})") from error
+        self._ahead = ahead_of(answer.headers.get("Date"), before, self._clock.now()) or self._ahead
+        telemetry.measure("connector.requests", 1, call=kind, status=str(answer.status_code))
+        if answer.status_code == 429:
+            telemetry.measure("connector.throttled", 1, call=kind)
+        return answer
 
 
 def _raise_for_status(kind: str, answer: httpx.Response, clock: Clock) -> None:
@@ -223,7 +240,7 @@ def _raise_for_status(kind: str, answer: httpx.Response, clock: Clock) -> None:
     if status == 401:
         raise Stopped(f"{said}, with a fresh token too", advice=_NO_TOKEN)
     if status == 403:
-        raise Stopped(said, advice=_FORBIDDEN[kind])
+        raise Forbidden(said, advice=_FORBIDDEN[kind])
     if status == 404:
         raise Stopped(said, advice=_NOT_FOUND)
     if answer.is_redirect:
@@ -250,11 +267,20 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def _earliest(headers: Mapping[str, str], started: datetime, took: float) -> datetime:
-    """The Date header is the end of the call in whole seconds; one second less for what rounding hides."""
+    """The Date header is the end of the call in whole seconds, and so are the log's times: the second of the start."""
     try:
-        return parsedate_to_datetime(headers["Date"]).astimezone(UTC) - timedelta(seconds=took + 1)
+        began = parsedate_to_datetime(headers["Date"]).astimezone(UTC) - timedelta(seconds=took)
     except (KeyError, ValueError, TypeError):
-        return started - timedelta(seconds=1)
+        began = started
+    return began.replace(microsecond=0)
+
+
+def ahead_of(date: str | None, before: datetime, after: datetime) -> timedelta | None:
+    """How far the clock of a Date header is ahead of ours, by which the call took from `before` to `after`."""
+    try:
+        return parsedate_to_datetime(date or "").astimezone(UTC) - (before + (after - before) / 2)
+    except (ValueError, TypeError):
+        return None
 
 
 def _graph_error(answer: httpx.Response) -> tuple[str, str]:

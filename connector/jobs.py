@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 _said_once: set[str] = set()
 
-_ADVICE = {
+ADVICE = {
     "Paused": "start provisioning in the portal: until then Entra accepts everybody and processes nobody",
     "Quarantine": "open the job's quarantine reason in the portal, mend it and restart provisioning",
     "NotConfigured": "finish the provisioning app's configuration in the portal",
@@ -34,10 +34,18 @@ async def job_problem(graph: Graph, job_path: str) -> Problem | None:
         return None
     except ConnectorError:
         return None
-    advice = _ADVICE.get(status.code)
+    advice = ADVICE.get(status.code)
     if advice is None:
         return None
     reason = f" ({status.reason})" if status.reason else ""
     return Problem(
         code=f"job-{status.code.lower()}", message=f"the provisioning job is {status.code}{reason}", advice=advice
     )
+
+
+async def job_code(graph: Graph, job_path: str) -> str:
+    """The job's state as Graph spells it (Active, Paused, Quarantine, …); "unknown" where it cannot be asked for."""
+    try:
+        return (await graph.job(job_path)).code or "unknown"
+    except ConnectorError:
+        return "unknown"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from connector.settings import Limit
+from connector.limits import Limit
 
 # Of a window: what the two machines' timers may be off by, 15 ms in 5 s.
 MARGIN = 0.003

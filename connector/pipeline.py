@@ -8,22 +8,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from connector import telemetry
 from connector.clock import Clock, SystemClock
-from connector.errors import ConnectorError, StorageDown, Unusable
+from connector.errors import ConnectorError, Retryable, StorageDown, Unusable
+from connector.examination import Examiner
+from connector.facts import Observer
 from connector.graph import Graph, TokenSource
 from connector.planning import SPOOLERS, Planner
+from connector.poison import poison_count
 from connector.report import parse_summary
 from connector.run import Drop, Run, State, Summary
 from connector.secrets import Secrets, vault_secrets
 from connector.settings import Settings
 from connector.settling import Settler
 from connector.store import RunEntry, Store
-from connector.uplink import Uplink
+from connector.uplink import Drained, Uplink
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -50,10 +54,13 @@ class Pipeline:
         secrets: Secrets | None = None,
         spoolers: int = SPOOLERS,
         random_source: random.Random | None = None,
+        poison: Callable[[], int | None] = lambda: None,
+        examine: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         random_source = random_source or random.Random()
         self._store = store
         self._clock = clock
+        self._examine = examine
         self._planner = Planner(store, clock, settings, secrets=secrets, spoolers=spoolers)
         self._settler = Settler(store, graph, clock, settings, random_source=random_source)
         self._uplink = Uplink(
@@ -65,6 +72,7 @@ class Pipeline:
             respool=self._planner.respool,
             random_source=random_source,
         )
+        self._observer = Observer(store, graph, clock, settings, feed=self._planner.feed, poison=poison)
 
     async def on_drop(self, path: str) -> None:
         """A blob has landed at `<feed>/<name>`: plans it and what of its feed was left before it, then sends.
@@ -77,7 +85,10 @@ class Pipeline:
             log.info("drop is gone")
             return
         await asyncio.to_thread(self._sweep, drop.feed)
-        await self._drain()
+        problem = (await self._drained()).problem
+        if problem is not None and problem.code == "outage":
+            # The host tries the event again, and shows that something is down; a tick would come home all the same.
+            raise Retryable(problem.message)
 
     async def on_tick(self) -> list[Summary]:
         """Sweep, drain, settle. Gives the summaries of the runs that moved or are still open.
@@ -100,6 +111,10 @@ class Pipeline:
                     touched[key] = None
             except ConnectorError as error:
                 errors.append(error)
+        if telemetry.active():
+            await self._observer.state()
+        if self._examine is not None:
+            await self._examine()
         if errors:
             raise errors[0]
         return [s for key in touched if (s := await asyncio.to_thread(self._summary, *key))]
@@ -128,7 +143,10 @@ class Pipeline:
             except StorageDown:
                 raise
             except ConnectorError as error:
-                log.warning("planning failed", extra={"feed": drop.feed, "run": drop.run_id})
+                log.warning(
+                    "planning failed",
+                    extra={"feed": drop.feed, "run": drop.run_id, "error": type(error).__name__},
+                )
                 errors.append(error)
         if errors:
             raise errors[0]
@@ -162,6 +180,9 @@ class Pipeline:
         return entry.state is State.REJECTED and self._planner.reopen(*key)
 
     async def _drain(self) -> list[tuple[str, str]]:
+        return sorted((await self._drained()).runs)
+
+    async def _drained(self) -> Drained:
         drained = await self._uplink.drain()
         for feed, run_id in sorted(drained.runs):
             found = await asyncio.to_thread(self._store.run, feed, run_id)
@@ -169,7 +190,7 @@ class Pipeline:
                 await asyncio.to_thread(self._settler.publish, found[0])
         if drained.problem:
             log.info("sending paused", extra={"code": drained.problem.code})
-        return sorted(drained.runs)
+        return drained
 
     async def _settle(self) -> list[tuple[str, str]]:
         return [(run.feed, run.id) for run in await self._settler.settle()]
@@ -188,10 +209,12 @@ async def connected(
     *,
     credential: Callable[[str], TokenCredential],
     clock: Clock | None = None,
+    examines: bool = False,
 ) -> AsyncIterator[Pipeline]:
     """A pipeline over the storage account and the Graph of the settings.
 
-    `credential` makes the credential of a client id ("": the system-assigned identity), anew at every call.
+    `credential` makes the credential of a client id ("": the system-assigned identity), anew at every call. With
+    `examines` a tick proves once a day, for the doctor, what that identity may; a connection string has none to prove.
     """
     clock = clock or SystemClock()
     storage = None if settings.connection_string else credential(settings.storage_client_id)
@@ -200,7 +223,14 @@ async def connected(
     graph = Graph(settings.graph, tokens, clock)
     try:
         secrets = vault_secrets(credential, settings.graph_client_id, files=bool(settings.connection_string))
-        yield Pipeline(store, graph, clock, settings, secrets=secrets)
+        examine = None
+        if examines and not settings.connection_string:
+            feed = Planner(store, clock, settings).feed
+            examiner = Examiner(store, graph, tokens, clock, settings, feed=feed, own=True, secrets=secrets)
+            examine = examiner.examine_if_due
+        yield Pipeline(
+            store, graph, clock, settings, secrets=secrets, poison=poison_count(settings, storage), examine=examine
+        )
     finally:
         await graph.close()
 

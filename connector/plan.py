@@ -5,7 +5,8 @@ Pure: the same rows, mapping and duplicates give the same decisions and byte-ide
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol
@@ -31,9 +32,7 @@ class RowMapping(Protocol):
 
     def external_id(self, cells: Cells, /) -> str: ...
 
-    def map(self, cells: Cells, /) -> dict[str, Any] | Rejected | object: ...
-
-    def warnings(self, user: dict[str, Any], /) -> tuple[Fault, ...]: ...
+    def map_with_warnings(self, cells: Cells, /) -> tuple[dict[str, Any] | Rejected | object, tuple[Fault, ...]]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class BulkRequest:
 
 def digest(data: bytes) -> str:
     """The first 128 bits of the SHA-256 of a serialised record or body, in hex: processors have instructions for it."""
-    return sha256(data, usedforsecurity=False).hexdigest()[:32]
+    return sha256(data).hexdigest()[:32]
 
 
 def bulk_body(operations: Sequence[bytes]) -> bytes:
@@ -77,20 +76,22 @@ class LastRows:
         self._bitmap = bytearray(1 << (self.BITS - 3))
         self._last: dict[str, int] = {}
 
-    def see(self, row: int, external_id: str) -> None:
-        """To be called for every row that has an externalId, in order, before `replaced_by` is asked."""
-        self.see_all(((row, external_id),))
+    def see(self, rows: Iterable[tuple[int, Any] | BadRow], external_id: Callable[[Any], str]) -> None:
+        """To be called with all rows, in order, before `replaced_by` is asked.
 
-    def see_all(self, rows: Iterable[tuple[int, str]]) -> None:
-        """`see` for many rows; those without an externalId ("") are passed over."""
+        `external_id` gives that of a row's cells, "" where it has none.
+        """
         bitmap, mask = self._bitmap, (1 << self.BITS) - 1
-        for row, external_id in rows:
-            if external_id:
-                place = hash(external_id) & mask
+        for row in rows:
+            if row.__class__ is not tuple:
+                continue
+            number, cells = row
+            if key := external_id(cells):
+                place = hash(key) & mask
                 byte, bit = place >> 3, 1 << (place & 7)
                 seen = bitmap[byte]
                 if seen & bit:
-                    self._last[external_id] = row
+                    self._last[key] = number
                 else:
                     bitmap[byte] = seen | bit
 
@@ -103,30 +104,28 @@ class LastRows:
 def last_rows(rows: Iterable[tuple[int, Any] | BadRow], mapping: RowMapping) -> LastRows:
     """The first pass over a drop."""
     found = LastRows()
-    external_id = mapping.external_id
-    found.see_all((row[0], external_id(row[1])) for row in rows if not isinstance(row, BadRow))
+    found.see(rows, mapping.external_id)
     return found
 
 
 def plan(
-    rows: Iterable[tuple[int, Any] | BadRow], mapping: RowMapping, last: LastRows, *, warn: bool = False
+    rows: Iterable[tuple[int, Any] | BadRow], mapping: RowMapping, last: LastRows, warned: Counter[Fault]
 ) -> Iterator[PlannedRow | BulkRequest]:
     """The second pass: one `PlannedRow` for every row, in order, and each bulk request as soon as it is full.
 
     A `PlannedRow` may come before the `BulkRequest` that its `request` names. The last row with an externalId wins, and
-    the others are duplicates, whatever becomes of the last: sending an older row instead would be a guess. `warn` adds
-    what is odd about those who are sent.
+    the others are duplicates, whatever becomes of the last: sending an older row instead would be a guess. `warned`
+    counts what is odd about those who are sent.
     """
     operations: list[bytes] = []
     number = 1
-    map_row = mapping.map
-    replaced_by = last.replaced_by
+    map_row, replaced_by, send = mapping.map_with_warnings, last.replaced_by, Decision.SEND
     for row in rows:
         if isinstance(row, BadRow):
             yield PlannedRow(row=row.number, decision=Decision.REJECTED, faults=(row.fault,))
             continue
         position, cells = row
-        user = map_row(cells)
+        user, warnings = map_row(cells)
         # A user has its externalId; working it out once more takes as long as a tenth of the mapping.
         external_id = user["externalId"] if user.__class__ is dict else mapping.external_id(cells)
         if external_id and (later := replaced_by(position, external_id)):
@@ -136,14 +135,16 @@ def plan(
             continue
         if isinstance(user, dict):
             record = orjson.dumps(user)
+            if warnings:
+                warned.update(warnings)
             operations.append(operation(external_id, record))
             yield PlannedRow(
                 row=position,
-                decision=Decision.SEND,
+                decision=send,
                 external_id=external_id,
                 digest=digest(record),
                 request=number,
-                warnings=mapping.warnings(user) if warn else (),
+                warnings=warnings,
             )
             if len(operations) == PEOPLE_PER_REQUEST:
                 yield BulkRequest(number=number, people=len(operations), body=bulk_body(operations))

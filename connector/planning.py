@@ -19,9 +19,9 @@ from connector import telemetry
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, DropUnusable, Fault, FeedUnusable, Unusable
 from connector.feed import Files
-from connector.mapping import LoadedFeed, load_feed
+from connector.mapping import BoundMapping, LoadedFeed, load_feed
 from connector.plan import BulkRequest, last_rows, plan
-from connector.readers import ScimTable, Table, open_drop
+from connector.readers import BadRow, ScimTable, Table, open_drop
 from connector.run import Decision, Drop, PlannedRow, Problem, Run, State, Times
 from connector.secrets import Secrets, no_secrets
 from connector.settings import Settings
@@ -250,7 +250,7 @@ def plaintext(
 
 
 def decide(
-    opened: Callable[[], BinaryIO], *, name: str, landed: datetime, feed: LoadedFeed, warn: bool = True
+    opened: Callable[[], BinaryIO], *, name: str, landed: datetime, feed: LoadedFeed
 ) -> Iterator[PlannedRow | BulkRequest | tuple[str, ...]]:
     """A drop's decisions and bodies as `plan` gives them, and at the end the reader's notes.
 
@@ -266,16 +266,24 @@ def decide(
     try:
         first = table()
         try:
-            mapping = AsItStands() if isinstance(first, ScimTable) else feed.mapping.bind(first.columns, now=landed)
+            mapping: AsItStands | BoundMapping
+            rows: Iterable[tuple[int, Any] | BadRow]
+            if isinstance(first, ScimTable):
+                mapping, rows = AsItStands(), first
+            else:
+                mapping = feed.mapping.bind(first.columns, now=landed)
+                rows = first.leading(mapping.reach)
         except DropUnusable:
             for _ in counted(first):
                 pass
             raise
         with telemetry.span("read") as span:
-            last = last_rows(counted(first), mapping)
+            last = last_rows(counted(rows), mapping)
             span.set(rows=counted.rows)
         second = table()
-        yield from _warned(plan(second, mapping, last, warn=warn), second)
+        warned: Counter[Fault] = Counter()
+        yield from plan(second, mapping, last, warned)
+        yield (*second.notes, *(f"{count} rows: {fault}" for fault, count in warned.most_common(NOTED_WARNINGS)))
     except Unusable as error:
         raise DropRejected(error, counted.rows) from error
 
@@ -289,29 +297,14 @@ class DropRejected(Exception):
         super().__init__(str(cause))
 
 
-def _warned(
-    items: Iterable[PlannedRow | BulkRequest], table: Table | ScimTable
-) -> Iterator[PlannedRow | BulkRequest | tuple[str, ...]]:
-    """Passes a plan through; at the end, the reader's notes and how often each warning was given."""
-    warnings: Counter[str] = Counter()
-    for item in items:
-        if isinstance(item, PlannedRow) and item.warnings:
-            warnings.update(str(warning) for warning in item.warnings)
-        yield item
-    yield (*table.notes, *(f"{count} rows: {warning}" for warning, count in warnings.most_common(NOTED_WARNINGS)))
-
-
 class AsItStands:
     """The mapping of a drop that is SCIM already: each operation's user, unchanged."""
 
     def external_id(self, user: Any, /) -> str:
         return str(user.get("externalId", ""))
 
-    def map(self, user: Any, /) -> dict[str, Any]:
-        return dict(user)
-
-    def warnings(self, user: dict[str, Any], /) -> tuple[Fault, ...]:
-        return ()
+    def map_with_warnings(self, user: Any, /) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+        return dict(user), ()
 
 
 class _Counted:
@@ -334,18 +327,24 @@ class _Spool:
         self._most_pending = 2 * spoolers
         self._pool = ThreadPoolExecutor(spoolers, thread_name_prefix="spool")
         self._pending: deque[Future[None]] = deque()
+        self._count = 0
+        # Beside the span of the first pass, and not its parent: both are parts of planning.
+        self._span = telemetry.begin("spool")
 
     def __enter__(self) -> _Spool:
         return self
 
     def put(self, request: BulkRequest) -> None:
         """Raises what an earlier write raised."""
+        self._count += 1
         if len(self._pending) >= self._most_pending:
             self._pending.popleft().result()
         self._pending.append(self._pool.submit(self._store.put_request, self._run, request.number, request.body))
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+        self._span.set(requests=self._count)
+        self._span.end(error)
         if kind is None:
             for write in self._pending:
                 write.result()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
-from connector.errors import Fault, Unusable
-from connector.mapping import load_feed
+from connector.local_files import feed_of, landed_at
 from connector.plan import BulkRequest
 from connector.planning import DropRejected, decide, plaintext
 from connector.report import rejects_csv
@@ -23,12 +21,8 @@ def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
 
     Gives 0 when every row maps, 3 when some are rejected. Raises Unusable.
     """
-
-    def beside(name: str) -> bytes:
-        return (feed_path.parent / name).read_bytes()
-
-    feed = load_feed(_read(feed_path), name=str(feed_path), files=beside, graph=None)
-    landed = datetime.fromtimestamp(_stat(file_path), UTC)
+    feed = feed_of(feed_path)
+    landed = landed_at(file_path)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         for stale in out.glob("[0-9][0-9][0-9][0-9][0-9][0-9]*.json"):
@@ -72,18 +66,3 @@ def _tell(counts: Counter[Decision], unsent: list[PlannedRow], notes: tuple[str,
             print(f"{who}: {fault}", file=sys.stderr)
         if row.reason:
             print(f"{who}: {row.decision.value}: {row.reason}", file=sys.stderr)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Unusable(str(path), [Fault(message=f"cannot be read: {error.strerror}")]) from None
-
-
-def _stat(path: Path) -> float:
-    try:
-        with path.open("rb"):
-            return path.stat().st_mtime
-    except OSError as error:
-        raise Unusable(str(path), [Fault(message=f"cannot be read: {error.strerror}")]) from None

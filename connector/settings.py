@@ -15,8 +15,12 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from connector.errors import Fault, Unusable
+from connector.limits import Limit, duration
 
 T = TypeVar("T")
+
+ENVIRONMENT: Mapping[str, str] = os.environ
+"""For whoever passes it on unread."""
 
 DEFAULTS: Mapping[str, str] = {
     "GRAPH_BASE_URL": "https://graph.microsoft.com",
@@ -41,37 +45,9 @@ NAMES: frozenset[str] = frozenset(DEFAULTS) | {
     "HR_STORAGE__queueServiceUri",
     "HR_STORAGE__credential",
     "HR_STORAGE__clientId",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
 }
 """Each environment variable that the connector or its triggers' connection reads."""
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration(text: str) -> timedelta:
-    """`90s`, `25m`, `24h`, `1.5d`, `500ms` as a timedelta. Raises ValueError for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*", text)
-    if not match:
-        raise ValueError("wants a number and a unit of ms, s, m, h or d, such as 24h")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `calls` in any window of `seconds`."""
-
-    calls: int
-    seconds: float
-
-    @classmethod
-    def parse(cls, text: str) -> Limit:
-        """`40/5s`, `2000/24h`. Raises ValueError."""
-        calls, slash, window = text.partition("/")
-        if not slash or not calls.strip().isdecimal() or int(calls) < 1:
-            raise ValueError("wants calls/window, such as 40/5s")
-        seconds = duration(window).total_seconds()
-        if seconds <= 0:
-            raise ValueError("wants a window longer than nothing, such as 40/5s")
-        return cls(int(calls), seconds)
 
 
 def graph_base_url(text: str) -> str:
@@ -115,11 +91,41 @@ class Bindings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Monitoring:
+    """Where telemetry goes; "" is nowhere."""
+
+    connection_string: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str] = os.environ) -> Monitoring:
+        return cls(connection_string=environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "").strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """What infra/hooks/postdeploy tells the doctor, and no app setting; "" is not told.
+
+    `event_subscription` is a resource id; `function_app` a name.
+    """
+
+    event_subscription: str = ""
+    function_app: str = ""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str] = os.environ) -> Deployed:
+        return cls(
+            event_subscription=environment.get("EVENT_SUBSCRIPTION_ID", "").strip(),
+            function_app=environment.get("FUNCTION_APP_NAME", "").strip(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings, checked. `connection_string` or the identity-based `blob_service` is there; the former counts."""
 
     connection_string: str = field(default="", repr=False)
     blob_service: str = ""
+    queue_service: str = ""
     storage_client_id: str = ""
     graph_client_id: str = ""
     graph: str
@@ -158,6 +164,7 @@ class Settings:
         settings = cls(
             connection_string=connection_string,
             blob_service=blob_service,
+            queue_service=environment.get("HR_STORAGE__queueServiceUri", "").strip().rstrip("/"),
             storage_client_id=environment.get("HR_STORAGE__clientId", "").strip(),
             graph_client_id=environment.get("AZURE_CLIENT_ID", "").strip(),
             graph=read("GRAPH_BASE_URL", graph_base_url, ""),

@@ -6,7 +6,7 @@ Pure: events in any order, any number of times, give the same outcomes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -85,8 +85,8 @@ def _time(value: Any) -> datetime | None:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def event_line(event: Event) -> bytes:
-    """One line of `events.jsonl.gz`, newline included."""
+def event_line(event: Event, *, foreign: bool = False) -> bytes:
+    """One line of `events.jsonl.gz`, newline included. `foreign`: it is about the same person in another run."""
     line = {
         "id": event.id,
         "at": event.at.isoformat(),
@@ -97,15 +97,17 @@ def event_line(event: Event) -> bytes:
         "code": event.code,
         "reason": event.reason,
         "advice": event.advice,
+        "foreign": foreign,
     }
     return orjson.dumps({k: v for k, v in line.items() if v}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def parse_event_line(line: bytes) -> Event:
-    """The inverse of `event_line`."""
+def parse_event_line(line: bytes) -> tuple[Event, bool]:
+    """The inverse of `event_line`: the event, and whether it is foreign."""
     data = orjson.loads(line)
     data["at"] = datetime.fromisoformat(data["at"])
-    return Event(**{"action": "", "status": "", **data})
+    foreign = data.pop("foreign", False)
+    return Event(**{"action": "", "status": "", **data}), foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +162,55 @@ def belongs(event: Event, people: Mapping[str, Sent], receipts: Mapping[int, Rec
     return receipt is not None and not receipt.lost and event.at >= receipt.accepted
 
 
+# Entra's clock tells whole seconds, and so do its events: what is this much later came after the request for certain.
+_CERTAIN = timedelta(seconds=5)
+
+
+def owners(accepted: Sequence[datetime], events: Iterable[Event]) -> dict[str, int]:
+    """Which of several runs each event of one person is about: event id -> index into `accepted`.
+
+    `accepted` is when Entra had the person from each run, oldest first. Entra works in that order, and the events of
+    one change share its id: so the first change is the oldest run's, the next one the next run's, and what is over is
+    the newest run's that can have caused it.
+    """
+    changes: dict[str, list[Event]] = {}
+    for event in events:
+        changes.setdefault(event.change or event.id, []).append(event)
+    found: dict[str, int] = {}
+    served: set[int] = set()
+    for change in sorted(changes.values(), key=lambda group: min((e.at, e.id) for e in group)):
+        latest = max(event.at for event in change)
+        able = [index for index, at in enumerate(accepted) if at <= latest]
+        if able:
+            owner = next((index for index in able if index not in served), able[-1])
+            served.add(owner)
+            found |= {event.id: owner for event in change}
+    return found
+
+
 def endings(
     people: Mapping[str, Sent],
     receipts: Mapping[int, Receipt],
     events: Iterable[Event],
     *,
     closing: bool,
+    foreign: Collection[str] = (),
+    sharing: bool = False,
 ) -> list[Ending]:
-    """One ending for everybody who was sent, in row order. `closing` turns those still waiting into unconfirmed."""
+    """One ending for everybody who was sent, in row order. `closing` turns those still waiting into unconfirmed.
+
+    Events whose ids are `foreign` are about another run. With `sharing` they speak for people of whom nothing else is
+    said: two runs that Entra has taken in at once may give one change.
+    """
     refusals: dict[str, Refusal] = {r.external_id: r for receipt in receipts.values() for r in receipt.refusals}
     by_person: dict[str, dict[str, Event]] = {}
+    shared: dict[str, dict[str, Event]] = {}
     for event in events:
         if belongs(event, people, receipts):
-            by_person.setdefault(event.person, {})[event.id] = event
+            if event.id not in foreign:
+                by_person.setdefault(event.person, {})[event.id] = event
+            elif sharing and event.at >= receipts[people[event.person].request].accepted + _CERTAIN:
+                shared.setdefault(event.person, {})[event.id] = event
     found: list[Ending] = []
     for external_id, sent in people.items():
         receipt = receipts.get(sent.request)
@@ -191,7 +229,8 @@ def endings(
                 )
             )
             continue
-        outcome, event_ = outcome_of(by_person.get(external_id, {}).values())
+        own = by_person.get(external_id) or shared.get(external_id) or {}
+        outcome, event_ = outcome_of(own.values())
         if outcome is Outcome.WAITING and closing:
             outcome = Outcome.UNCONFIRMED
         # A success needs no reason; what Entra says beside one is about a step that did not matter.

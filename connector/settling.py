@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import tenacity
 
-from connector import report
+from connector import report, telemetry
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, Fault, Stopped
 from connector.graph import Graph
@@ -41,15 +42,20 @@ from connector.settle import (
     count_rows,
     endings,
     event_line,
+    owners,
     parse_event_line,
     poll_from,
     quiet_since,
 )
-from connector.store import Store
+from connector.store import RunEntry, Store
 
 log = logging.getLogger(__name__)
 
 LOG_ATTEMPTS = 5
+
+SHARE_AFTER = timedelta(hours=1)
+"""How long the log has to be silent until one change counts for two runs that had the person."""
+CLAIM_MARGIN = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
@@ -61,17 +67,57 @@ class Open:
     people: dict[str, Sent]
     receipts: dict[int, Receipt]
     events: dict[str, Event]
+    foreign: set[str]
+    claimed: frozenset[str] = frozenset()
     fresh: bool = False
+    sharing: bool = False
 
     def endings(self, *, closing: bool = False) -> list[Ending]:
-        return endings(self.people, self.receipts, self.events.values(), closing=closing)
+        return endings(
+            self.people,
+            self.receipts,
+            self.events.values(),
+            closing=closing,
+            foreign=self.foreign,
+            sharing=self.sharing,
+        )
 
-    def overdue(self, now: datetime, settings: Settings) -> bool:
-        """All is sent, and the log has been silent for longer than SETTLE_DEADLINE."""
+    def accepted(self, person: str) -> datetime | None:
+        """When Entra had this person from this run."""
+        sent = self.people.get(person)
+        receipt = self.receipts.get(sent.request) if sent else None
+        return receipt.accepted if receipt and not receipt.lost else None
+
+    def silent_for(self, span: timedelta, now: datetime) -> bool:
+        """All is sent, and the log has said nothing of this run for so long."""
         sent = self.run.times.sent
         if self.run.state is not State.SETTLING or sent is None:
             return False
-        return now - quiet_since(sent, self.endings()) >= settings.settle_deadline
+        return now - quiet_since(sent, self.endings()) >= span
+
+
+def _share_out(runs: Sequence[Open]) -> None:
+    """Of people who are in several open runs, gives each event to the run that it is about."""
+    counts = Counter(person for opened in runs for person in opened.people)
+    events: dict[str, dict[str, Event]] = {}
+    for opened in runs:
+        for event in opened.events.values():
+            if counts[event.person] > 1 or opened.claimed:
+                events.setdefault(event.person, {})[event.id] = event
+    foreign: dict[int, set[str]] = {
+        index: set(opened.claimed & opened.events.keys()) for index, opened in enumerate(runs)
+    }
+    claimed: set[str] = set().union(*(opened.claimed for opened in runs))
+    for person, found in events.items():
+        sent = sorted((at, index) for index, opened in enumerate(runs) if (at := opened.accepted(person)))
+        mine = owners([at for at, _ in sent], (event for event in found.values() if event.id not in claimed))
+        for event_id, owner in mine.items():
+            for position, (_, index) in enumerate(sent):
+                if position != owner and event_id in runs[index].events:
+                    foreign[index].add(event_id)
+    for index, opened in enumerate(runs):
+        opened.fresh = opened.fresh or opened.foreign != foreign[index]
+        opened.foreign = foreign[index]
 
 
 class Settler:
@@ -97,11 +143,13 @@ class Settler:
             if entry.state in {State.SENDING, State.SETTLING}:
                 opened = await asyncio.to_thread(self._open, feed, run_id)
                 if opened is not None:
+                    opened.claimed = await asyncio.to_thread(self._claimed, opened, overview)
                     jobs.setdefault(opened.run.upload_path, []).append(opened)
         settled: list[Run] = []
         for path, runs in jobs.items():
             job_path = path.rpartition("/")[0]
-            problem = await self._poll(job_path.rpartition("/")[2], runs)
+            with telemetry.span("poll", runs=len(runs)):
+                problem = await self._poll(job_path.rpartition("/")[2], runs)
             problem = problem or await job_problem(self._graph, job_path)
             settled += [await asyncio.to_thread(self._close, opened, problem) for opened in runs]
         return settled
@@ -119,8 +167,28 @@ class Settler:
             for row in self._store.read_plan(run)
             if row.decision is Decision.SEND
         }
-        events = (parse_event_line(line) for line in self._store.events(run).splitlines())
-        return Open(run, etag, people, self._store.receipts(run), {event.id: event for event in events})
+        lines = [parse_event_line(line) for line in self._store.events(run).splitlines()]
+        events = {event.id: event for event, _ in lines}
+        foreign = {event.id for event, foreign in lines if foreign}
+        return Open(run, etag, people, self._store.receipts(run), events, foreign)
+
+    def _claimed(self, opened: Open, overview: Mapping[tuple[str, str], RunEntry]) -> frozenset[str]:
+        """The events that were about earlier runs of the feed, which are settled: about this one they are not."""
+        accepted = [receipt.accepted for receipt in opened.receipts.values()]
+        if not accepted:
+            return frozenset()
+        earlier = [run for feed, run in overview if feed == opened.run.feed and run < opened.run.id]
+        claimed: set[str] = set()
+        for run_id in sorted(earlier, reverse=True):
+            if overview[opened.run.feed, run_id].state is not State.SETTLED:
+                continue
+            found = self._store.run(opened.run.feed, run_id)
+            settled = found[0].times.settled if found else None
+            if found is None or settled is None or settled < min(accepted) - CLAIM_MARGIN:
+                break
+            lines = (parse_event_line(line) for line in self._store.events(found[0]).splitlines())
+            claimed |= {event.id for event, foreign in lines if not foreign}
+        return frozenset(claimed)
 
     async def _poll(self, job_id: str, runs: list[Open]) -> Problem | None:
         """Reads the job's log once for all its runs, and gives each its events."""
@@ -128,7 +196,13 @@ class Settler:
         starts = [
             start
             for opened in runs
-            if (start := poll_from(opened.receipts, opened.run.watermark, closing=opened.overdue(now, self._settings)))
+            if (
+                start := poll_from(
+                    opened.receipts,
+                    opened.run.watermark,
+                    closing=opened.silent_for(self._settings.settle_deadline, now),
+                )
+            )
         ]
         if not starts:
             return None
@@ -150,28 +224,66 @@ class Settler:
             return Problem(code="log", message=str(error), advice="nothing: every tick tries again")
         for opened in runs:
             opened.run = replace(opened.run, watermark=newest)
+        _share_out(runs)
         return None
 
     def _close(self, opened: Open, problem: Problem | None) -> Run:
         """Keeps what the poll brought; closes the run where everybody has an outcome, or the deadline has passed."""
+        with telemetry.span("settle", feed=opened.run.feed, run=opened.run.id) as span:
+            run = self._closed(opened, problem)
+            counts = telemetry.outcome_counts(self._outcomes(opened))
+            span.set(state=run.state.value, events=len(opened.events), **counts)
+        return run
+
+    def _closed(self, opened: Open, problem: Problem | None) -> Run:
         before, now = opened.run, self._clock.now()
         if opened.fresh:
-            self._store.put_events(before, b"".join(event_line(event) for event in opened.events.values()))
+            lines = (event_line(event, foreign=event.id in opened.foreign) for event in opened.events.values())
+            self._store.put_events(before, b"".join(lines))
         run = before
         if run.state is State.SETTLING:
             run = replace(run, problem=problem)
-            waiting = any(ending.outcome is Outcome.WAITING for ending in opened.endings())
             # A log that cannot be read is not silent: nobody is unconfirmed before it has been asked.
-            silent = problem is None or problem.code != "log"
-            if not waiting or (silent and opened.overdue(now, self._settings)):
+            readable = problem is None or problem.code != "log"
+            overdue = readable and opened.silent_for(self._settings.settle_deadline, now)
+            opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, now))
+            waiting = any(ending.outcome is Outcome.WAITING for ending in opened.endings())
+            if overdue or not waiting:
                 run = replace(run, state=State.SETTLED, times=replace(run.times, settled=now), problem=None)
         opened.run = run
         self._publish(opened)
         with suppress(Conflict):
             self._store.save_run(run, opened.etag)
-        if run.state is State.SETTLED:
-            log.info("run settled", extra={"feed": run.feed, "run": run.id, **_counts(self._outcomes(opened))})
+            if run.state is State.SETTLED:
+                self._tell(opened, seconds=(now - run.times.landed).total_seconds())
         return run
+
+    def _tell(self, opened: Open, *, seconds: float) -> None:
+        """What alerts and trends know of a run that is settled."""
+        run, outcomes = opened.run, self._outcomes(opened)
+        log.info(
+            "run settled",
+            extra={
+                "feed": run.feed,
+                "run": run.id,
+                "seconds": round(seconds, 1),
+                **telemetry.outcome_counts(outcomes),
+            },
+        )
+        telemetry.measure("connector.run.duration", seconds, feed=run.feed)
+        for outcome in Outcome:
+            count = getattr(outcomes, outcome.value)
+            telemetry.measure("connector.outcomes", count, feed=run.feed, outcome=outcome.value)
+        unhappy = Counter(
+            (ending.outcome.value, telemetry.plain_code(ending.code))
+            for ending in opened.endings(closing=True)
+            if ending.outcome in {*report.FAILURES, Outcome.SKIPPED}
+        )
+        for (kind, code), people in unhappy.most_common(report.TOP_CAUSES):
+            log.info(
+                "people failed",
+                extra={"feed": run.feed, "run": run.id, "outcome": kind, "code": code, "people": people},
+            )
 
     def publish(self, run: Run) -> Summary:
         """Writes the run's summary as things stand. Raises Retryable and Stopped."""
@@ -269,7 +381,3 @@ _LOST = Fault(
     message="its bulk request vanished from the spool before it was sent, and the drop is gone",
     advice="drop the file again",
 )
-
-
-def _counts(outcomes: Outcomes) -> dict[str, int]:
-    return {f"outcome_{outcome.value}": getattr(outcomes, outcome.value) for outcome in Outcome}

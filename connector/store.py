@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from azure.core import MatchConditions
@@ -38,7 +39,17 @@ from azure.storage.blob import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from connector.errors import Conflict, DropUnusable, Fault, Retryable, Stopped, StorageDown, Unusable
+from connector.errors import (
+    Conflict,
+    ConnectorError,
+    DropUnusable,
+    Fault,
+    Forbidden,
+    Retryable,
+    Stopped,
+    StorageDown,
+    Unusable,
+)
 from connector.plan import parse_plan_line, plan_line
 from connector.run import Drop, PlannedRow, Receipt, Run, State
 from connector.settings import Settings
@@ -52,8 +63,17 @@ LEASE_SECONDS = 15
 
 UPLINK = "uplink.json"
 
+SILENT = logging.getLogger("connector.store.http")
+"""For the SDK, which logs every URL at INFO: a blob's name is HR's choice, and may be a person's."""
+SILENT.setLevel(logging.CRITICAL)
+EXAMINATION = "doctor.json"
+
+Container = Literal["inbox", "config", "runs", "summaries"]
+"""The containers by what they are for; their names are settings."""
+
 _RUNS: TypeAdapter[Run] = TypeAdapter(Run)
 _RECEIPTS: TypeAdapter[Receipt] = TypeAdapter(Receipt)
+_FEED_FILE = re.compile(r"feeds/([^/]+)\.ya?ml")
 _SPOOL = re.compile(r"spool/(\d{6,})\.json$")
 
 
@@ -89,7 +109,7 @@ def _storage(what: str) -> Iterator[None]:
         if error.status_code in {409, 412}:
             raise Conflict(f"{what}: {code}") from error
         if error.status_code == 403:
-            raise Stopped(
+            raise Forbidden(
                 f"{what}: the storage account answered 403 {code}",
                 advice="give the connector's identity its role on this container (infra/README.md)",
             ) from error
@@ -239,7 +259,7 @@ class Store:
     ) -> Store:
         """The account of the settings. `retries` and `options` go to the SDK's pipeline."""
         policy = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=retries, random_jitter_range=1)
-        options = {"retry_policy": policy, "logging_enable": False, **options}
+        options = {"retry_policy": policy, "logging_enable": False, "logger": SILENT, **options}
         if settings.connection_string:
             service = BlobServiceClient.from_connection_string(settings.connection_string, **options)
         else:
@@ -279,6 +299,15 @@ class Store:
             if found is not None:
                 return found
         return None
+
+    def feed_files(self) -> dict[str, tuple[str, datetime]]:
+        """Every feed that has a feed file: the file's ETag, and when it was last written."""
+        found: dict[str, tuple[str, datetime]] = {}
+        for blob in _listing(self._config, "feeds/"):
+            # `.yaml` sorts before `.yml`, and is the one that `feed_file` takes of the two.
+            if match := _FEED_FILE.fullmatch(blob.name):
+                found.setdefault(match[1], (_etag(blob.etag), blob.last_modified))
+        return found
 
     def config_file(self, path: str) -> bytes | None:
         """Any other file of the config container, such as a lookup table beside the feed file."""
@@ -419,13 +448,14 @@ class Store:
             with _storage(f"runs/{path}"):
                 blob.append_block(line)
 
-    def receipts(self, run: Run) -> dict[int, Receipt]:
-        """By request number. A line that a retried call wrote twice counts once."""
+    def receipts(self, run: Run, *, unfinished: bool = False) -> dict[int, Receipt]:
+        """By request number, with the `unfinished` too if asked. A line that a retried call wrote twice counts once."""
         found = self._read(self._runs, f"{run.feed}/{run.id}/receipts.jsonl")
         if found is None:
             return {}
         receipts = (_RECEIPTS.validate_json(line) for line in found[0].splitlines())
-        return {receipt.request: receipt for receipt in receipts}
+        last = {receipt.request: receipt for receipt in receipts}
+        return {number: receipt for number, receipt in last.items() if unfinished or not receipt.unsent}
 
     def events(self, run: Run) -> bytes:
         """The log events kept of this run's people, as JSON Lines."""
@@ -491,6 +521,123 @@ class Store:
             writer.write(part.encode())
         writer.commit()
 
+    # what the doctor tries (doctor.py): each permission by using it as the connector does, on blobs of its own
+
+    def date(self) -> str:
+        """The Date header of an answer of the storage account; a refusal has one too. Raises StorageDown."""
+        dates: list[str] = []
+
+        def note(response: Any) -> None:
+            dates.append(response.http_response.headers.get("Date", ""))
+
+        with suppress(_Missing, Forbidden), _storage("the storage account"):
+            self._inbox.get_container_properties(raw_response_hook=note)
+        return dates[-1] if dates else ""
+
+    def try_reading(self, name: Container) -> bool:
+        """Lists, and reads one blob's properties, which needs the same permission as its content does.
+
+        False when the container is not there. Raises Forbidden and Retryable.
+        """
+        container = self._container(name)
+        try:
+            with _storage(f"listing {container.container_name}"):
+                first = next(iter(container.list_blobs(results_per_page=1)), None)
+        except _Missing:
+            return False
+        # Who may not read gets 403 for a blob that is not there as well.
+        blob = container.get_blob_client(first.name if first else _probe())
+        with suppress(_Missing), _storage(f"reading in {container.container_name}"):
+            blob.get_blob_properties()
+        return True
+
+    def may_write(self, name: Container) -> bool:
+        """Whether a blob could be written. None is: the write is for a version of a blob that is not there."""
+        container = self._container(name)
+        blob = container.get_blob_client(_probe())
+        try:
+            with _storage(f"writing to {container.container_name}"):
+                blob.upload_blob(b"", overwrite=True, etag="0x0", match_condition=MatchConditions.IfNotModified)
+        except Forbidden:
+            return False
+        except (Conflict, _Missing):
+            return True
+        with _storage(f"deleting in {container.container_name}"):
+            blob.delete_blob()
+        return True
+
+    def try_runs(self) -> None:
+        """Creates, swaps, leases, appends and deletes. Raises Forbidden and Retryable.
+
+        Raises Stopped for a storage service that lets two instances have what one may have.
+        """
+        name = self._runs.container_name
+        state, receipts = _probe(), _probe()
+        try:
+            first = self._write(
+                self._runs,
+                state,
+                b"{}",
+                "application/json",
+                overwrite=False,
+                match_condition=MatchConditions.IfMissing,
+            )
+            self._swap(state, first)
+            self._must_conflict(lambda: self._swap(state, first), "a compare-and-swap with an old ETag was accepted")
+            lease = self._lease(state)
+            try:
+                self._must_conflict(lambda: self._lease(state).release(), "a lease was granted twice")
+            finally:
+                lease.release()
+            log = self._runs.get_blob_client(receipts)
+            with _storage(f"appending in {name}"):
+                log.create_append_blob(match_condition=MatchConditions.IfMissing)
+                log.append_block(b"\n")
+            for path in (receipts, state):
+                with _storage(f"deleting in {name}"):
+                    self._runs.delete_blob(path)
+        except BaseException:
+            for path in (receipts, state):
+                with suppress(ConnectorError), _storage(name):
+                    self._runs.delete_blob(path)
+            raise
+
+    def _swap(self, path: str, etag: str) -> None:
+        condition: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        self._write(self._runs, path, b"{ }", "application/json", overwrite=True, **condition)
+
+    def _must_conflict(self, attempt: Callable[[], object], otherwise: str) -> None:
+        try:
+            attempt()
+        except Conflict:
+            return
+        raise Stopped(
+            f"{self._runs.container_name}: {otherwise}",
+            advice="use Azure Blob Storage or Azurite: nothing else keeps two instances from sending the same twice",
+        )
+
+    def try_summaries(self) -> None:
+        """Creates, reads and deletes. Raises Forbidden and Retryable."""
+        path, name = _probe(), self._summaries.container_name
+        self._write(self._summaries, path, b"{}", "application/json", overwrite=True)
+        try:
+            self._read(self._summaries, path)
+        finally:
+            with suppress(_Missing), _storage(f"deleting in {name}"):
+                self._summaries.delete_blob(path)
+
+    def examination(self) -> bytes | None:
+        """What the app found when it examined itself: `summaries/doctor.json`."""
+        found = self._read(self._summaries, EXAMINATION)
+        return None if found is None else found[0]
+
+    def put_examination(self, data: bytes) -> None:
+        self._write(self._summaries, EXAMINATION, data, "application/json", overwrite=True)
+
+    def _container(self, name: Container) -> ContainerClient:
+        containers = {"inbox": self._inbox, "config": self._config, "runs": self._runs, "summaries": self._summaries}
+        return containers[name]
+
     # primitives
 
     def _read(self, container: ContainerClient, path: str) -> tuple[bytes, str] | None:
@@ -551,6 +698,11 @@ def _listing(container: ContainerClient, prefix: str = "") -> Iterator[BlobPrope
 def _is_folder(blob: BlobProperties) -> bool:
     """With a hierarchical namespace, folders are listed as empty blobs that say so."""
     return (blob.metadata or {}).get("hdi_isfolder") == "true"
+
+
+def _probe() -> str:
+    """A blob's name that nobody else has, in no feed's folder: neither a drop nor a run."""
+    return f"doctor-{uuid.uuid4().hex}"
 
 
 def _spool_path(run: Run, number: int) -> str:

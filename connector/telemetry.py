@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
@@ -23,8 +24,9 @@ from connector.run import Decision, Outcome, Outcomes
 log = logging.getLogger(__name__)
 
 LOGGER = "connector"
-"""What is logged below this name is exported, and nothing else: libraries log URLs, and a blob's name is HR's choice."""
+"""What is logged below this name is exported and nothing else: libraries log URLs, and a blob's name is HR's choice."""
 
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,79}")
 _ROWS = frozenset(f"rows_{decision.value}" for decision in Decision)
 _OUTCOMES = frozenset(f"outcome_{outcome.value}" for outcome in Outcome)
 _RUN = frozenset({"feed", "run"})
@@ -32,6 +34,8 @@ _RUN = frozenset({"feed", "run"})
 EVENTS: Mapping[str, frozenset[str]] = {
     # a run, in the order in which it happens
     "drop is gone": frozenset(),
+    "marker missing": _RUN,
+    "blobs ignored": frozenset({"feed", "blobs"}),
     "planning failed": _RUN | {"error"},
     "run is damaged": _RUN,
     "run planned": _RUN | {"state", "requests"} | _ROWS,
@@ -74,6 +78,9 @@ EVENTS: Mapping[str, frozenset[str]] = {
         }
     ),
     "facts not gathered": frozenset({"error"}),
+    # once a day
+    "examined": frozenset({"failed", "warned"}),
+    "examination failed": frozenset({"error"}),
     "invocation ended": frozenset({"function", "result", "error", "detail", "seconds"}),
 }
 """Each event's name (the log record's message, `Message` in AppTraces) and its fields (`Properties`)."""
@@ -127,11 +134,11 @@ METRICS: Mapping[str, Metric] = {
 
 SPANS: Mapping[str, frozenset[str]] = {
     "plan": _RUN | {"state", "requests"} | _ROWS,
-    "read": _RUN | {"rows"},
-    "spool": _RUN | {"requests"},
+    "read": frozenset({"rows"}),
+    "spool": frozenset({"requests"}),
     "send": _RUN | {"requests", "left"},
     "settle": _RUN | {"state", "events"} | _OUTCOMES,
-    "poll": frozenset({"runs", "events"}),
+    "poll": frozenset({"runs"}),
 }
 """Each span by name (`Name` in AppDependencies) and its attributes. All but `poll` are in the trace of their run."""
 
@@ -170,7 +177,7 @@ class _NoSpan:
         pass
 
 
-_NO_SPAN = _NoSpan()
+NO_SPAN: Span = _NoSpan()
 _exporter: Exporter | None = None
 
 
@@ -201,7 +208,7 @@ def exporting_to(exporter: Exporter) -> Iterator[None]:
 
 def begin(name: str, *, feed: str = "", run: str = "", **attributes: Value) -> Span:
     """A span that outlives the function that begins it; with a run, in that run's trace. Its `end` is the caller's."""
-    return _NO_SPAN if _exporter is None else _exporter.begin(name, feed, run, attributes)
+    return NO_SPAN if _exporter is None else _exporter.begin(name, feed, run, attributes)
 
 
 @contextmanager
@@ -226,6 +233,11 @@ def measure(name: str, value: float, **attributes: Value) -> None:
 def row_counts(rows: Mapping[Decision, int] | None) -> dict[str, int]:
     """The fields `rows_…`, with all decisions."""
     return {f"rows_{decision.value}": (rows or {}).get(decision, 0) for decision in Decision}
+
+
+def plain_code(code: str) -> str:
+    """An error code as Entra gives it; "other" for what does not look like one, whoever put it there."""
+    return code if _CODE.fullmatch(code) else "other" if code else "none"
 
 
 def outcome_counts(outcomes: Outcomes) -> dict[str, int]:
@@ -273,10 +285,9 @@ async def invocation(function: str, connection_string: str) -> AsyncIterator[Non
 def safe_detail(error: BaseException) -> str:
     """The part of our own message that says what the other side answered, without the blob that it is about.
 
-    "" for anything else: of messages that are not ours, and of Entra's about an operation, nobody knows what is in them.
+    "" for anything else: what other messages quote, Entra's about an operation among them, nobody knows.
     """
     if isinstance(error, Retryable | Stopped):
-        return str(error.args[0] if not isinstance(error, Stopped) else error.args[0].rpartition(" (")[0]).rpartition(
-            ": "
-        )[2]
+        said = error.message if isinstance(error, Stopped) else str(error)
+        return said.rpartition(": ")[2]
     return ""

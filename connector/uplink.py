@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from connector import telemetry
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
 from connector.graph import Accepted, Graph, Throttled
@@ -62,14 +63,21 @@ class Sending:
     index: list[tuple[int, str]]
     receipts: dict[int, Receipt]
     left: deque[int]
+    begun: dict[int, Receipt] = field(default_factory=dict)
     in_flight: int = 0
     missing: list[int] = field(default_factory=list)
     turn: int = 0
     problem: Problem | None = None
+    sent: int = 0
+    span: telemetry.Span = field(default_factory=lambda: telemetry.NO_SPAN)
 
     @property
     def idle(self) -> bool:
         return not self.left and not self.in_flight
+
+    def end_span(self) -> None:
+        self.span.set(requests=self.sent, left=len(self.left))
+        self.span.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +172,8 @@ class _Session:
         self._set_aside = 0
         self._minute = 0
         self._made = 0
-        self._until = self._clock.monotonic() + self._settings.send_time_limit.total_seconds()
+        self._begun = self._clock.monotonic()
+        self._until = self._begun + self._settings.send_time_limit.total_seconds()
         self._feeds: dict[str, Sending] = {}
         self._stopped_feeds: set[str] = set()
         self._moved: set[tuple[str, str]] = set()
@@ -194,11 +203,22 @@ class _Session:
             keeper.cancel()
             # What is in flight is waited for: a request that was accepted and has no receipt would be sent again.
             results = await asyncio.gather(keeper, *workers, return_exceptions=True)
+            for sending in self._feeds.values():
+                sending.end_span()
+            self._measure()
         for result in results:
             if isinstance(result, Exception):
                 raise result
         await self._note_problems()
         return Drained(frozenset(self._moved), self._pause.problem if self._pause else None)
+
+    def _measure(self) -> None:
+        limit = self._settings.send_limit
+        if self._made:
+            windows = 1 + (self._clock.monotonic() - self._begun) / limit.seconds
+            telemetry.measure("connector.window.use", round(self._made / (windows * limit.calls), 3))
+        left = self._ledger.left(self._clock.now(), self._settings.send_quota)
+        telemetry.measure("connector.quota.left", left)
 
     async def _keep(self) -> None:
         """Renews the lease until cancelled. When it is lost, somebody else may be sending: sending ends."""
@@ -234,6 +254,7 @@ class _Session:
         for feed, sending in list(self._feeds.items()):
             if sending.idle and not sending.problem:
                 await self._close_run(sending)
+                sending.end_span()
                 del self._feeds[feed]
         overview = await asyncio.to_thread(self._store.overview)
         passed: set[str] = set()
@@ -264,7 +285,9 @@ class _Session:
         # The feed may name another endpoint by now: whoever stopped for a wrong one goes on with the right one.
         run = replace(run, upload_path=path)
         index = await asyncio.to_thread(self._index, run)
-        receipts = await asyncio.to_thread(self._store.receipts, run)
+        known = await asyncio.to_thread(self._store.receipts, run, unfinished=True)
+        begun = {number: receipt for number, receipt in known.items() if receipt.unsent}
+        receipts = {number: receipt for number, receipt in known.items() if not receipt.unsent}
         spooled = await asyncio.to_thread(self._store.spooled, run)
         for number in spooled:
             # A receipt without its deletion: the crash fell between the two, and nothing is sent again.
@@ -277,7 +300,8 @@ class _Session:
             run = replace(run, problem=problem)
             with suppress(Conflict):
                 etag = await asyncio.to_thread(self._store.save_run, run, etag)
-        return Sending(run, etag, path, index, receipts, left, missing=missing)
+        span = telemetry.begin("send", feed=feed, run=run_id)
+        return Sending(run, etag, path, index, receipts, left, begun, missing=missing, span=span)
 
     def _index(self, run: Run) -> list[tuple[int, str]]:
         """How many people each body has, and its digest, which is unknown ("") when the index is gone."""
@@ -300,7 +324,7 @@ class _Session:
     async def _probe(self) -> bool:
         """After an outage one request finds out whether it is over; false when it is not."""
         if self._ledger.outage is not None and (item := self._take()):
-            with suppress(Pause):
+            with suppress(Pause), item[0].span.current():
                 await self._one(*item)
         return self._pause is None
 
@@ -312,7 +336,8 @@ class _Session:
                 await self._work_there.wait()
                 continue
             try:
-                await self._one(*item)
+                with item[0].span.current():
+                    await self._one(*item)
             except Pause:
                 return
             except BaseException:
@@ -333,10 +358,11 @@ class _Session:
             if body is None or (expected and digest(body) != expected):
                 sending.missing.append(number)
                 return
-            receipt = await self._deliver(sending.path, number, people, body)
+            receipt = await self._deliver(sending, number, people, body)
             await self._keep_receipt(run, receipt)
             self._moved.add((run.feed, run.id))
             await asyncio.to_thread(self._store.delete_request, run, number)
+            sending.sent += 1
             log.info(
                 "request sent", extra={"feed": run.feed, "run": run.id, "request": number, "people": receipt.people}
             )
@@ -366,34 +392,28 @@ class _Session:
         self._pause = self._pause or pause
         raise self._pause
 
-    async def _deliver(self, path: str, number: int, people: int, body: bytes) -> Receipt:
-        """The receipt of a body that Entra took, in parts if it refused some of its operations."""
-        operations: list[Any] | None = None
-        accepted: list[Accepted] = []
-        refusals: list[Refusal] = []
-        parts: list[list[Any] | None] = [None]
-        while parts:
-            part = parts.pop()
-            try:
-                accepted.append(await self._upload(path, body if part is None else _body(part)))
-            except Refused as error:
-                if operations is None:
-                    operations = orjson.loads(body)["Operations"]
-                whole = operations if part is None else part
-                if len(whole) > 1:
-                    middle = len(whole) // 2
-                    parts += [whole[middle:], whole[:middle]]
-                else:
-                    refusals.append(
-                        Refusal(external_id=whole[0]["data"]["externalId"], code=error.code, message=error.message)
-                    )
-        return Receipt(
-            request=number,
-            accepted=min((a.at for a in accepted), default=self._clock.now()),
-            people=people,
-            request_ids=tuple(a.request_id for a in accepted if a.request_id),
-            refusals=tuple(refusals),
-        )
+    async def _deliver(self, sending: Sending, number: int, people: int, body: bytes) -> Receipt:
+        """The receipt of a body that Entra took, in parts if it refused some of its operations.
+
+        Where sending has to end between two parts, what was answered is kept, so that no part is sent again: otherwise
+        a quota smaller than all the parts of the requests in flight would be used up by the same parts every day.
+        """
+        begun = sending.begun.get(number)
+        parts = _Parts(body, begun)
+        try:
+            while parts.left:
+                try:
+                    parts.accept(await self._upload(sending.path, parts.next_body()))
+                except Refused as error:
+                    parts.refuse(error)
+        except (Pause, ConnectorError):
+            if parts.answered:
+                receipt = parts.receipt(number, people, self._clock.now())
+                with suppress(ConnectorError):
+                    await self._keep_receipt(sending.run, receipt)
+                    sending.begun[number] = receipt
+            raise
+        return parts.receipt(number, people, self._clock.now())
 
     async def _upload(self, path: str, body: bytes) -> Accepted:
         """One body, retried while that can help. Raises Refused, Stopped, Retryable after the last try, and Pause."""
@@ -535,5 +555,52 @@ def _quota_problem(until: datetime) -> Problem:
     )
 
 
-def _body(operations: list[Any]) -> bytes:
-    return bulk_body([orjson.dumps(operation) for operation in operations])
+class _Parts:
+    """A body on its way, halved wherever Entra refuses: what is left of it, and what was answered."""
+
+    def __init__(self, body: bytes, begun: Receipt | None) -> None:
+        self._body = body
+        self._begun = begun
+        self._accepted: list[Accepted] = []
+        self._refusals: list[Refusal] = list(begun.refusals) if begun else []
+        # The whole body is sent as it was spooled: parsed only once it is refused.
+        self.left: list[list[Any] | None] = [None]
+        self.answered = False
+        if begun is not None:
+            people = {operation["data"]["externalId"]: operation for operation in orjson.loads(body)["Operations"]}
+            self.left = [[people[person] for person in part] for part in begun.unsent]
+
+    def next_body(self) -> bytes:
+        part = self.left[-1]
+        return self._body if part is None else bulk_body([orjson.dumps(operation) for operation in part])
+
+    def accept(self, accepted: Accepted) -> None:
+        self.left.pop()
+        self.answered = True
+        self._accepted.append(accepted)
+
+    def refuse(self, error: Refused) -> None:
+        part = self.left.pop()
+        self.answered = True
+        operations = orjson.loads(self._body)["Operations"] if part is None else part
+        if len(operations) > 1:
+            middle = len(operations) // 2
+            self.left += [operations[middle:], operations[:middle]]
+            return
+        person = operations[0]["data"]["externalId"]
+        self._refusals.append(Refusal(external_id=person, code=error.code, message=error.message))
+
+    def receipt(self, number: int, people: int, now: datetime) -> Receipt:
+        times = [accepted.at for accepted in self._accepted]
+        ids = [accepted.request_id for accepted in self._accepted if accepted.request_id]
+        if self._begun is not None:
+            times.append(self._begun.accepted)
+            ids = [*self._begun.request_ids, *ids]
+        return Receipt(
+            request=number,
+            accepted=min(times, default=now),
+            people=people,
+            request_ids=tuple(ids),
+            refusals=tuple(self._refusals),
+            unsent=tuple(tuple(o["data"]["externalId"] for o in part or ()) for part in self.left),
+        )

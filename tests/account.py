@@ -63,6 +63,17 @@ class Account:
     def drop(self, path: str, content: bytes) -> None:
         self.service.get_blob_client(self.containers["INBOX_CONTAINER"], path).upload_blob(content, overwrite=True)
 
+    def drop_a_second_later(self, path: str, content: bytes) -> None:
+        """Lands after everything that is there: Blob Storage tells times in whole seconds."""
+        container = self.service.get_container_client(self.containers["INBOX_CONTAINER"])
+        newest = max(blob.last_modified for blob in container.list_blobs())
+
+        def landed_later() -> bool:
+            self.drop(path, content)
+            return bool(container.get_blob_client(path).get_blob_properties().last_modified > newest)
+
+        until(landed_later, "the next second")
+
     def runs(self) -> dict[str, bytes]:
         return self.blobs("RUNS_CONTAINER")
 
@@ -180,7 +191,7 @@ def until(happened: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def adds_up(summary: Mapping[str, Any]) -> bool:

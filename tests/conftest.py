@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hypothesis import settings
 
+from tests.privacy import collected, nobody_is_logged
 from tests.servers import azurite, azurite_oauth, containers, make_sandbox, sandbox, virtual_clock
 
 # The same examples in every run, and no deadline that a busy machine could miss.
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
-__all__ = ["azurite", "azurite_oauth", "containers", "make_sandbox", "sandbox", "virtual_clock"]
+__all__ = ["azurite", "azurite_oauth", "collected", "containers", "make_sandbox", "nobody_is_logged", "sandbox", "virtual_clock"]

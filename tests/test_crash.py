@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from connector.limits import Limit
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
+from connector.sandbox.settings import SandboxSettings
 from connector.uplink import IN_FLIGHT
 from tests.account import Account, adds_up, outcomes, rows, until
 from tests.people import csv_of, ids, worker, workers
@@ -58,13 +60,19 @@ class Scene:
 
 @pytest.fixture
 def scene(azurite: Azurite, containers: dict[str, str], make_sandbox: MakeSandbox) -> Iterator[Scene]:
-    entra = make_sandbox()
+    # A short window: a successor waits for as long as the last sender's calls may count.
+    entra = make_sandbox(SandboxSettings.immediate(send_limit=Limit(40, 0.5)))
     with (
         BlobServiceClient.from_connection_string(azurite.connection_string) as service,
         FaultProxy(azurite.blob_service) as storage,
     ):
         account = Account(service=service, containers=containers)
-        account.environment = {**azurite.environment(), **entra.identity_environment(), **containers}
+        account.environment = {
+            **azurite.environment(),
+            **entra.identity_environment(),
+            **containers,
+            "SEND_LIMIT": "40/500ms",
+        }
         account.prepare()
         # A deployment makes these, too; so the numbers of calls below do not depend on who does.
         for name in ("RUNS_CONTAINER", "SUMMARIES_CONTAINER"):

@@ -181,6 +181,18 @@ def test_two_feeds_with_two_drops_each_all_come_home(account: Account, graph: St
     )
 
 
+def test_two_drops_of_one_feed_tell_what_each_did_to_a_person_of_both(account: Account, graph: Stranger) -> None:
+    account.feed("people")
+    account.drop("people/1.csv", csv_of(workers(3)))
+    account.drop_a_second_later("people/2.csv", csv_of([worker(1, State="Left"), *workers(2, first=2)]))
+    account.bring_home("people")
+    documents = [json.loads(data) for name, data in account.summaries().items() if re.search(f"{RUN}.json$", name)]
+    assert {s["drop"]["name"]: s["outcomes"] for s in documents} == {
+        "1.csv": outcomes(created=3),
+        "2.csv": outcomes(created=2, disabled=1),
+    }
+
+
 def test_two_ticks_at_once_send_everybody_once(account: Account, graph: Stranger) -> None:
     account.feed("people")
     account.drop("people/today.csv", csv_of(workers(130)))

@@ -41,7 +41,7 @@ UNSENDABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
 _WHITE: Final = re.compile(r"\s")
-_MISREAD: Final = re.compile("[\x80-\x9f\ufffd]")
+MISREAD: Final = re.compile("[\x80-\x9f\ufffd]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +257,7 @@ class Watch:
     odd: Callable[[str], Trouble | None] | None
 
     def look(self, text: str) -> Trouble | None:
-        if not text.isascii() and _MISREAD.search(text):
+        if not text.isascii() and MISREAD.search(text):
             return Trouble(
                 reason="has characters that look misread", advice="declare the file's encoding in the feed file"
             )

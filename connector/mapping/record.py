@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from types import CodeType
 from typing import Any, Final
@@ -28,6 +29,7 @@ from connector.mapping.checks import (
     CONVERTERS,
     EXTERNAL_ID_MAX,
     MANAGER,
+    MISREAD,
     UNSENDABLE,
     VALUE_MAX,
     Trouble,
@@ -58,6 +60,7 @@ from connector.scim import Type
 
 Cells = Sequence[Any]
 Mapped = dict[str, Any] | Rejected | Filtered
+Warnings = tuple[Fault, ...]
 
 _UNPACKED_MAX: Final = 256
 """Taking a row of more columns apart would cost more than looking up the few that are used."""
@@ -121,9 +124,10 @@ class _Writer:
         self._line(_BODY, f"x = {self._source(external_id)}")
         bad = f"x != x.strip() or not x.isprintable() or len(x) > {EXTERNAL_ID_MAX}"
         self._line(_BODY, f"if x.__class__ is not str or not x or {bad}: return careful(row)")
+        self._look(external_id, "x", _BODY)
         self._line(_BODY, f'u = {{"schemas": {list(schema_urns)!r}, "externalId": x}}')
         self._children(rest, "u", _BODY)
-        self._line(_BODY, "return u")
+        self._line(_BODY, "return u, warnings(u) if w else ()")
 
     def where(self, where: Expression) -> None:
         """The statement that returns where the row is not wanted."""
@@ -140,6 +144,22 @@ class _Writer:
         if isinstance(rule.source, Constant):
             return repr(rule.source.value)
         return emit(rule.source, self._scope, text_only=self._plain)
+
+    def _look(self, rule: Rule, name: str, indent: int) -> None:
+        """The statement that sets `w` where the text of that local name is odd. Misread cells have set it already."""
+        if not rule.columns:
+            return
+        watched = watch(rule.target)
+        bare = self._plain and isinstance(rule.source, Expression) and isinstance(rule.source.root, Column)
+        looks = [] if bare else [f"not {name}.isascii() and misread({name})"]
+        if watched.longest is not None:
+            looks.append(f"len({name}) > {watched.longest}")
+        if watched.odd is not None:
+            looks.append(f"{name} and {self._scope.bind(watched.odd, 'odd')}({name})")
+        if str(rule.target) == MANAGER:
+            looks.append(f"{name} == x")
+        if looks:
+            self._line(indent, f"if {' or '.join(looks)}: w = True")
 
     def _children(self, children: Iterable[Rule | Node | Elements], holder: str, indent: int) -> None:
         for child in children:
@@ -172,6 +192,7 @@ class _Writer:
             items = ", ".join(f"{name!r}: {value!r}" for name, value in fixed.items())
             item = f"{{{items}, {content[0].target.leaf.name!r}: {column}}}"
             self._line(indent, f"if {column}: {keep(item)}")
+            self._look(content[0], column, indent)
             return
         else:
             made = self._fresh("e")
@@ -200,6 +221,7 @@ class _Writer:
             self._line(indent, f"{place} = {rule.source.value!r}")
         elif (column := self._bare(rule)) is not None:
             self._line(indent, f"if {column}: {place} = {column}")
+            self._look(rule, column, indent)
         elif leaf.multi_valued:
             self._put_several(rule, place, indent)
         else:
@@ -214,6 +236,7 @@ class _Writer:
             if doubt := _DOUBTS.get(str(rule.target)):
                 self._line(indent, f"if {doubt}: return careful(row)")
             self._line(indent, f"{place} = v")
+            self._look(rule, "v", indent)
             return
         if kind is Type.BOOLEAN:
             self._line(indent, f"t = {self._scope.bind(BOOLEANS, 'booleans')}.get(v)")
@@ -221,12 +244,17 @@ class _Writer:
             self._line(indent, f"t = {self._scope.bind(CONVERTERS[kind], kind.lower())}(v)")
         self._line(indent, "if t is None: return careful(row)")
         self._line(indent, f"{place} = t")
+        if kind not in (Type.BOOLEAN, Type.INTEGER):
+            self._look(rule, "t", indent)
 
     def _nothing(self, rule: Rule, place: str, indent: int) -> None:
         """The branch for null and empty; what is neither, nor IGNORE, is a list where one value must be."""
         instead = ""
         if rule.default is not None:
             instead = f"{place} = {rule.default.value!r}"
+            if isinstance(rule.default.value, str):
+                # Whether a constant is odd could be known beforehand; what is odd is said by `warnings` all the same.
+                instead += "; w = True"
         elif rule.required:
             instead = "return careful(row)"
         elif rule.null:
@@ -270,14 +298,20 @@ def _function(name: str, scope: _Scope, *, first: Sequence[str], body: Sequence[
     return [f"def {name}(row):", "    try:", *indented, *body, f"    except Exception: {failing}"]
 
 
-_DOUBT: Final = f"if not s.isprintable() and unsendable(s) or len(s) > {VALUE_MAX}: return careful(row)"
+_DOUBT: Final = (
+    "w = False",
+    "if s.isprintable(): w = '\\ufffd' in s",
+    "elif unsendable(s): return careful(row)",
+    "else: w = misread(s)",
+    f"if len(s) > {VALUE_MAX}: return careful(row)",
+)
 _ALL_TEXT: Final = (
     "try: s = ''.join({cells})",
     # A cell is None or a list, as in JSON.
     "except TypeError: return mixed(row)",
-    _DOUBT,
+    *_DOUBT,
 )
-_MIXED: Final = ("s = flat({cells})", _DOUBT)
+_MIXED: Final = ("s = flat({cells})", *_DOUBT)
 
 
 def _source(mapping: Mapping, scope: _Scope) -> str:
@@ -301,6 +335,7 @@ def _source(mapping: Mapping, scope: _Scope) -> str:
     for name, first, plain in (("plain", _ALL_TEXT, True), ("mixed", _MIXED, False)):
         prepared = [statement.format(cells=cells) for statement in first]
         lines += _function(name, scope, first=prepared, body=bodies[plain], failing=careful)
+    lines.append("def map(row): return plain(row)[0]")
     return "\n".join([*lines, *_external_id(mapping, scope)])
 
 
@@ -331,28 +366,32 @@ class BoundMapping:
     """A mapping whose columns have places in a drop's rows.
 
     `map(cells)` gives the complete SCIM user (`schemas` first, then `externalId`, …, always in the same order),
-    `Rejected` with every fault of the row, or `FILTERED`. `external_id(cells)` gives what the row's externalId would
-    be, "" when it has none. Neither raises for a row's own faults. Cells are text; in formats with nested values also
-    None or a list of text.
+    `Rejected` with every fault of the row, or `FILTERED`. `map_with_warnings(cells)` gives that, and what is odd about
+    the user but no reason to reject the row; `warnings(user)` the latter alone. `external_id(cells)` gives what the
+    row's externalId would be, "" when it has none; it looks at the first `reach` cells. None of them raises for a row's
+    own faults. Cells are text; in formats with nested values also None or a list of text.
     """
 
     columns: tuple[str, ...]
     map: Callable[[Cells], Mapped]
+    map_with_warnings: Callable[[Cells], tuple[Mapped, Warnings]]
+    warnings: Callable[[Dict[str, Any]], Warnings]
     external_id: Callable[[Cells], str]
+    reach: int
     rules: tuple[Rule, ...]
-    _watched: tuple[_Watched, ...]
 
-    def warnings(self, user: Dict[str, Any]) -> tuple[Fault, ...]:
-        """What is odd about a user that `map` gave, but no reason to reject the row."""
-        found: list[Fault] = []
-        for watched in self._watched:
-            holder: Any = user
-            for key in watched.keys:
-                holder = holder.get(key, {})
-            value = watched.target.pick(holder) if watched.where else holder.get(watched.name)
-            if value.__class__ is str and (trouble := watched.look(value, user)) is not None:
-                found.append(watched.fault(trouble))
-        return tuple(found)
+
+def _warnings(watched_rules: Sequence[_Watched], user: Dict[str, Any]) -> Warnings:
+    """What is odd about a user that a mapping made, but no reason to reject the row."""
+    found: list[Fault] = []
+    for watched in watched_rules:
+        holder: Any = user
+        for key in watched.keys:
+            holder = holder.get(key, {})
+        value = watched.target.pick(holder) if watched.where else holder.get(watched.name)
+        if value.__class__ is str and (trouble := watched.look(value, user)) is not None:
+            found.append(watched.fault(trouble))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -420,18 +459,25 @@ class Mapping:
         self._check(columns)
         scope = _Scope(columns, self.tables, now)
         space = scope.space
-        space.update(ignore=IGNORE, filtered=FILTERED, unsendable=UNSENDABLE.search, many=many, flat=_flat)
-        space["careful"] = Careful(
-            rules=in_order(self.rules), where=self.where, tables=self.tables, columns=columns, now=now
-        ).map
-        exec(_code(_source(self, scope)), space)
         rules = tuple(in_order(self.rules))
+        warnings = partial(_warnings, [_watched(rule) for rule in rules if rule.columns])
+        judge = Careful(rules=rules, where=self.where, tables=self.tables, columns=columns, now=now).map
+
+        def careful(row: Cells) -> tuple[Mapped, Warnings]:
+            mapped = judge(row)
+            return mapped, warnings(mapped) if isinstance(mapped, dict) else ()
+
+        space.update(ignore=IGNORE, filtered=(FILTERED, ()), unsendable=UNSENDABLE.search, many=many, flat=_flat)
+        space.update(careful=careful, warnings=warnings, misread=MISREAD.search)
+        exec(_code(_source(self, scope)), space)
         return BoundMapping(
             columns=tuple(columns),
-            map=space["plain"],
+            map=space["map"],
+            map_with_warnings=space["plain"],
+            warnings=warnings,
             external_id=space["external_id"],
+            reach=max(columns.index(column) for column in rules[0].columns) + 1,
             rules=rules,
-            _watched=tuple(_watched(rule) for rule in rules if rule.columns),
         )
 
     def _check(self, columns: Sequence[str]) -> None:

@@ -62,7 +62,12 @@ def open_delimited(
     else:
         columns = header_names([str(position) for position, _ in enumerate(_header(lines[:], dialect), start=1)])
     rows = _Reading(chain(("".join(lines),), blocks), dialect, columns, header, notes)
-    return Table(columns, lambda: rows.items(name, text, options), notes)
+    return Table(
+        columns,
+        lambda: rows.items(name, text, options),
+        notes,
+        leading=lambda count: rows.items(name, text, options, leading=count),
+    )
 
 
 def _separator(text: Text, lines: list[str]) -> str | None:
@@ -176,9 +181,12 @@ class _Reading:
         field = rf"(?:{quote}(?:[^{quote}]++|{quote}{quote})*+{quote}|[^{quote}{delimiter}\r\n][^{delimiter}\r\n]*+|)"
         self._well_formed = rf"{field}(?:{delimiter}{field}){{{len(columns) - 1}}}(?:\r\n|\n|\r|)"
 
-    def items(self, name: str, text: Text, options: FileOptions) -> Rows:
+    def items(self, name: str, text: Text, options: FileOptions, *, leading: int = 0) -> Rows:
+        """The rows; of each at least the first `leading` cells, where that is not 0."""
         header, width, delimiter = self._header, len(self._columns), self._dialect.delimiter
         first = header[0] if header else None
+        # Where most of the line is wanted, counting its delimiters beforehand saves nothing.
+        short = leading if 0 < leading < width // 2 else 0
         try:
             for block in self._blocks:
                 plain = self._plain(block)
@@ -187,6 +195,12 @@ class _Reading:
                     continue
                 number = self._number
                 for line in plain:
+                    if short and line.count(delimiter) == width - 1:
+                        cells = line.split(delimiter, short)
+                        if cells[0] != first:
+                            number += 1
+                            yield number, cells
+                            continue
                     cells = line.split(delimiter)
                     if len(cells) == width:
                         number += 1

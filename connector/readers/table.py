@@ -51,13 +51,28 @@ class Table:
 
     kind: Literal["rows"] = "rows"
 
-    def __init__(self, columns: Sequence[str], rows: Callable[[], Rows], notes: Notes) -> None:
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Callable[[], Rows],
+        notes: Notes,
+        *,
+        leading: Callable[[int], Rows] | None = None,
+    ) -> None:
         self.columns = tuple(columns)
         self._rows = rows
         self._notes = notes
+        self._leading = leading
 
     def __iter__(self) -> Rows:
         return self._rows()
+
+    def leading(self, count: int) -> Rows:
+        """As iterating, in place of it; but only the first `count` cells of a row need be right, or there at all.
+
+        For who looks at few columns: a format that can saves the work for the others. Bad rows are the same ones.
+        """
+        return self._leading(count) if self._leading else self._rows()
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def _evidence(stream: BinaryIO) -> tuple[bool, bool, bool]:
     """Of the first `EVIDENCE` bytes: valid multi-byte UTF-8 characters? undecodable bytes? has Windows-1252 all
     bytes?"""
     stream.seek(0)
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+    decoder = codecs.getincrementaldecoder("utf-8")()
     multibyte = undecodable = False
     windows = True
     left = EVIDENCE
@@ -123,11 +123,17 @@ def _evidence(stream: BinaryIO) -> tuple[bool, bool, bool]:
         left -= len(chunk)
         if chunk.isascii() and not decoder.getstate()[0]:
             continue
-        text = decoder.decode(chunk)
-        valid = text.encode(errors="ignore")
-        multibyte = multibyte or not valid.isascii()
-        undecodable = undecodable or len(valid.decode()) < len(text)
-        windows = windows and len(chunk) == len(chunk.translate(None, b"\x81\x8d\x8f\x90\x9d"))
+        state = decoder.getstate()
+        try:
+            multibyte = not decoder.decode(chunk).isascii() or multibyte
+        except UnicodeDecodeError:
+            undecodable = True
+            decoder.setstate(state)
+            decoder.errors = "ignore"
+            multibyte = not decoder.decode(chunk).isascii() or multibyte
+            decoder.errors = "strict"
+        # Asked only of text that is never valid UTF-8.
+        windows = windows and (multibyte or len(chunk) == len(chunk.translate(None, b"\x81\x8d\x8f\x90\x9d")))
     return multibyte, undecodable, windows
 
 

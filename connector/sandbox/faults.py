@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from connector.errors import Fault, Unusable
-from connector.settings import duration
+from connector.limits import duration
 
 
 class Endpoint(enum.StrEnum):

@@ -69,6 +69,8 @@ class Written:
     at: datetime
     path: str
     data: bytes
+    stranger: bool
+    """Not by the connector."""
 
 
 class BlobAccount:
@@ -101,7 +103,8 @@ class BlobAccount:
     def put(self, container: str, path: str, data: bytes) -> None:
         """Whatever conditions or leases say: as an administrator's tool that breaks the lease first."""
         blob = self._blobs.setdefault(container, {}).get(path)
-        self._store(container, path, Blob(data=data, etag="", modified=self._now(), kind=blob.kind if blob else "BlockBlob"))
+        kind = blob.kind if blob is not None else "BlockBlob"
+        self._store(container, path, Blob(data=data, etag="", modified=self._now(), kind=kind), stranger=True)
 
     def remove(self, container: str, path: str) -> None:
         self._blobs.get(container, {}).pop(path, None)
@@ -133,7 +136,8 @@ class BlobAccount:
                         raise Refused(404, "ContainerNotFound")
                     answer = self._blob(method, container, rest[0], query, headers, body)
             except Refused as error:
-                text = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{error.code}</Code><Message/></Error>'
+                said = f"<Code>{error.code}</Code><Message>{error.code}</Message>"
+                text = f'<?xml version="1.0" encoding="utf-8"?><Error>{said}</Error>'
                 answer = Answer(status=error.status, headers={"x-ms-error-code": error.code}, body=text.encode())
                 answer.headers["Content-Type"] = "application/xml"
         answer.headers |= {"Date": format_datetime(self._now(), usegmt=True), "x-ms-version": "2025-01-05"}
@@ -286,16 +290,15 @@ class BlobAccount:
         else:
             blob.lease = None
 
-    def _store(self, container: str, path: str, blob: Blob) -> None:
+    def _store(self, container: str, path: str, blob: Blob, *, stranger: bool = False) -> None:
         self._blobs[container][path] = blob
-        self._touch(container, path, blob)
+        self._touch(container, path, blob, stranger=stranger)
 
-    def _touch(self, container: str, path: str, blob: Blob) -> None:
+    def _touch(self, container: str, path: str, blob: Blob, *, stranger: bool = False) -> None:
         self._versions += 1
         blob.etag = f"0x{self._versions:015X}"
         blob.modified = self._now()
-        self.history.append(Written(blob.modified, f"{container}/{path}", blob.data))
-
+        self.history.append(Written(blob.modified, f"{container}/{path}", blob.data, stranger))
 
 
 def _there(blob: Blob | None) -> Blob:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -18,6 +18,7 @@ import requests
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import ExponentialRetry
 from urllib3 import HTTPResponse
 from urllib3.exceptions import ProtocolError
 
@@ -156,9 +157,7 @@ class HostClock:
 class StorageCall:
     """One request to the storage account, with what the schedule does to it."""
 
-    def __init__(
-        self, host: Host, method: str, url: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> None:
+    def __init__(self, host: Host, method: str, url: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
         self._host = host
         self._what = f"{method} {path}"
         self._request = (method, url, headers, body)
@@ -233,7 +232,15 @@ class _Session:
         self._host = host
 
     def request(self, method: str, url: str, *, headers: Mapping[str, str], data: Any, **_: Any) -> requests.Response:
-        body = data if isinstance(data, bytes) else b"" if data is None else data.encode() if isinstance(data, str) else data.read()
+        body = (
+            data
+            if isinstance(data, bytes)
+            else b""
+            if data is None
+            else data.encode()
+            if isinstance(data, str)
+            else data.read()
+        )
         answer = self._host.storage_call(method, url, headers, body)
         response = requests.Response()
         response.status_code = answer.status
@@ -256,10 +263,17 @@ class _Session:
 class _StorageTransport(RequestsTransport):
     def __init__(self, host: Host) -> None:
         super().__init__(session=_Session(host), session_owner=False)
+
+
+class VirtualRetry(ExponentialRetry):
+    """The SDK's retries, without jitter, in the host's time (a container's clients sleep past their transport)."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(initial_backoff=1, increment_base=2, retry_total=4, random_jitter_range=0)
         self._host = host
 
-    def sleep(self, duration: float) -> None:
-        self._host.rest(duration)
+    def sleep(self, settings: Any, transport: Any) -> None:
+        self._host.rest(self.get_backoff_time(settings))
 
 
 class _GraphTransport(httpx.AsyncBaseTransport):
@@ -311,5 +325,3 @@ class _Credential:
 
     def close(self) -> None:
         """Nothing is open."""
-
-

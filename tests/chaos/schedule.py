@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from connector.limits import Limit
 from connector.sandbox.faults import Action, Endpoint, Rule
-from connector.settings import Limit
+from connector.sandbox.settings import QUOTA, SEND_LIMIT
 
 MINUTE = 60.0
 TICK = 5 * MINUTE
@@ -109,8 +110,8 @@ class Schedule:
     happenings: tuple[Happening, ...]
     feeds: dict[str, str]
     """Feed to the text of its feed file; `{endpoint}` in it becomes the endpoint of the feed's job."""
-    send_limit: Limit = Limit(40, 5.0)
-    quota: Limit = Limit(2000, 86400.0)
+    send_limit: Limit = SEND_LIMIT
+    quota: Limit = QUOTA
     jitter: float = 0.0
     retry_after: str = "seconds"
     minutes: float = 45.0
@@ -136,7 +137,7 @@ MARK = "Privat"
 
 def drawn_drop(source: random.Random, feed: str, version: str, *, most: int) -> bytes:
     """A CSV of up to `most` people, some of them twice, some unusable, some whom Entra will refuse or fail."""
-    count = source.choice([1, 3, 12, 60, 120, most])
+    count = source.choice([1, 3, 12, 51, 60, most])
     first = source.choice([0, 0, count // 2, 40])
     people = list(range(first, first + count))
     people += source.sample(people, k=min(len(people), source.choice([0, 0, 1, 4])))
@@ -144,22 +145,20 @@ def drawn_drop(source: random.Random, feed: str, version: str, *, most: int) -> 
     for person in people:
         domain = "nowhere.test" if person % 17 == 5 else "example.com"
         active = source.choices(["yes", "no", "perhaps"], [90, 8, 2])[0]
-        code = "refuse" if person % 41 == 11 else ""
+        code = "refuse" if person % 97 == 11 else ""
         name = f"{MARK}{person}"
         lines.append(f"{feed}{person:05d},{name},{name}son,{name}.{feed}@{domain},{version},{active},{code}")
     return ("\n".join(lines) + "\n").encode()
 
 
-def drawn(
-    seed: int, *, feeds: dict[str, str] | None = None, drops: Sequence[tuple[str, str, bytes]] = ()
-) -> Schedule:
-    """The schedule of a seed; with `feeds` (name to text) and `drops` (feed, name, content), of those instead of its own.
+def drawn(seed: int, *, feeds: dict[str, str] | None = None, drops: Sequence[tuple[str, str, bytes]] = ()) -> Schedule:
+    """The schedule of a seed; with `feeds` (name to text) and `drops` (feed, name, content) around those.
 
     Given drops land in the order given, one every few minutes.
     """
     source = random.Random(seed)
-    limit = source.choice([Limit(40, 5.0), Limit(40, 5.0), Limit(8, 1.0), Limit(4, 5.0)])
-    quota = source.choice([Limit(2000, 86400.0), Limit(2000, 86400.0), Limit(60, 3600.0), Limit(15, 1800.0)])
+    limit = source.choice([SEND_LIMIT, SEND_LIMIT, Limit(8, 1.0), Limit(4, 5.0)])
+    quota = source.choice([QUOTA, QUOTA, Limit(100, 3600.0), Limit(60, 1800.0)])
     happenings: list[Happening] = []
     names = sorted(feeds) if feeds else [f"feed{n}" for n in range(source.choice([1, 1, 2, 3]))]
     texts = feeds or dict.fromkeys(names, FEED)
@@ -172,21 +171,22 @@ def drawn(
         for number in range(source.choice([1, 2, 2, 3, 4, 6])):
             feed = source.choice(names)
             name = source.choice([f"{number}.csv", f"{number}.csv", "latest.csv"])
-            content = drawn_drop(source, feed, f"v{number}", most=source.choice([200, 200, 400, 1200]))
+            content = drawn_drop(source, feed, f"v{number}", most=source.choice([110, 110, 110, 220, 850]))
             # Blob times are whole seconds: two drops of one second have no order.
             at = float(source.randrange(0, int(30 * MINUTE), 2) + number % 2)
             happenings.append(_land(source, at, feed, name, content, f"v{number}"))
     begin = max((h.at for h in happenings if isinstance(h, Land)), default=0.0)
     minutes = max(45.0, begin / MINUTE + 15.0)
-    for _ in range(source.choice([0, 1, 1, 2, 3, 4, 6])):
-        happenings.append(_FAULTS[source.choices(range(len(_FAULTS)), _WEIGHTS)[0]](source, minutes * MINUTE))
+    faults = source.choices(_FAULTS, _WEIGHTS, k=source.choice([0, 1, 1, 2, 3, 4, 6]))
+    happenings += [draw(source, minutes * MINUTE) for draw in faults]
     return Schedule(
         seed=seed,
         happenings=tuple(happenings),
         feeds=texts,
         send_limit=limit,
         quota=quota,
-        jitter=source.choice([0.0, 0.0, 0.2, 2.0]),
+        # The window takes the fastest of its first round trips for the path's own: a few say little about much jitter.
+        jitter=source.choice([0.0, 0.0, 0.1, 0.3]) if limit == SEND_LIMIT else source.choice([0.0, 0.002]),
         retry_after=source.choice(["seconds", "date", "none"]),
         minutes=minutes,
     )
@@ -205,7 +205,15 @@ def _when(source: random.Random, end: float) -> float:
 
 _STATUSES = (408, 429, 500, 502, 503, 504)
 _RETRY_AFTER = ("", "", "0", "3", "date+4", "date-50", "90", "99999999", "-5", "soon", "nan", "1e400")
-_SHORT = (Action.DROP_BEFORE, Action.DROP_AFTER, Action.HALF, Action.STATUS, Action.STATUS_AFTER, Action.DELAY, Action.HANG)
+_SHORT = (
+    Action.DROP_BEFORE,
+    Action.DROP_AFTER,
+    Action.HALF,
+    Action.STATUS,
+    Action.STATUS_AFTER,
+    Action.DELAY,
+    Action.HANG,
+)
 
 
 def _calls(source: random.Random) -> tuple[tuple[int, int | None], ...]:
@@ -282,7 +290,18 @@ def _administrator(source: random.Random, end: float) -> Happening:
     return EntraFault(rules=tuple(rules))
 
 
-_STORED = ("", "", "/spool/", "receipts", "run.json", "uplink.json", "summaries", "inbox", "plan.jsonl", "requests.json")
+_STORED = (
+    "",
+    "",
+    "/spool/",
+    "receipts",
+    "run.json",
+    "uplink.json",
+    "summaries",
+    "inbox",
+    "plan.jsonl",
+    "requests.json",
+)
 
 
 def _storage_fault(source: random.Random, end: float) -> Happening:

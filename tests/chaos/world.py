@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-
-from azure.storage.blob import ExponentialRetry
 
 from connector.errors import ConnectorError
 from connector.graph import Graph, TokenSource
 from connector.pipeline import Pipeline
 from connector.run import State
 from connector.sandbox.clock import VirtualClock
-from connector.sandbox.faults import Action, Endpoint, Rule
+from connector.sandbox.faults import Endpoint, Rule
 from connector.sandbox.faults import Schedule as Script
 from connector.sandbox.servers import Sandbox, connection_string
 from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, SandboxSettings
 from connector.settings import Settings
 from connector.store import Store
 from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
-from tests.chaos.host import Host, Killed
+from tests.chaos.host import Host, Killed, VirtualRetry
 from tests.chaos.schedule import (
-    HOSTS,
     MINUTE,
     TICK,
     EntraFault,
@@ -116,7 +112,9 @@ class World:
             faults=script,
         )
         self._jobs = dict(self.sandbox.entra.jobs)
-        self.storage_script = Script([h.rule for h in schedule.happenings if isinstance(h, StorageFault)], schedule.seed)
+        self.storage_script = Script(
+            [h.rule for h in schedule.happenings if isinstance(h, StorageFault)], schedule.seed
+        )
         self.seen = Seen()
         self.settings = Settings.of(
             {
@@ -306,10 +304,10 @@ class World:
     def _steal(self, steal: Steal) -> bool:
         paths = ["uplink.json"] if steal.of == "uplink" else self.account.paths("runs")
         for path in paths:
-            if path.endswith(("run.json", "uplink.json")):
-                if self.account.break_lease("runs", path, stolen_for=steal.held):
-                    self.seen.thefts += 1
-                    return True
+            leased = path.endswith(("run.json", "uplink.json"))
+            if leased and self.account.break_lease("runs", path, stolen_for=steal.held):
+                self.seen.thefts += 1
+                return True
         return False
 
     def _tamper(self, tamper: Tamper) -> bool:
@@ -353,9 +351,7 @@ class World:
         graph = Graph(self.settings.graph, tokens, host.clock, transport=host.graph_transport())
         try:
             jitter = random.Random(self._jitter.random())
-            pipeline = Pipeline(
-                self._store(host), graph, host.clock, self.settings, spoolers=1, random_source=jitter
-            )
+            pipeline = Pipeline(self._store(host), graph, host.clock, self.settings, spoolers=1, random_source=jitter)
             await work(pipeline)
         except (ConnectorError, Killed, asyncio.CancelledError):
             pass
@@ -366,8 +362,9 @@ class World:
 
     def _store(self, host: Host) -> Store:
         if host not in self._stores:
-            steady = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, random_jitter_range=0)
-            self._stores[host] = Store.connect(self.settings, transport=host.storage_transport(), retry_policy=steady)
+            self._stores[host] = Store.connect(
+                self.settings, transport=host.storage_transport(), retry_policy=VirtualRetry(host)
+            )
         return self._stores[host]
 
     async def _watch(self, host: Host, task: asyncio.Task[None]) -> None:

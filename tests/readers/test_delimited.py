@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from connector.readers import BadRow, Table
 from connector.readers.text import BLOCK
 from tests.readers.reading import rows_of, table_of, unusable
 
@@ -267,3 +268,14 @@ def test_blocks_do_not_change_what_is_read(lines: list[str], filler: int) -> Non
     padding = "p,q\n" * ((BLOCK - filler) // 4)
     padded = rows_of(f"x,y\n{padding}{text}".encode(), delimiter=",", quote='"')
     assert padded[len(padding) // 4 :] == plain
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["", "1", "a", "b,", '"x,y"', '"', "\ufeff", "é"]), max_size=6).map(",".join))
+)
+def test_the_first_cells_alone_are_those_of_the_whole_rows(lines: list[str]) -> None:
+    data = "\n".join(["a,b,c,d", *lines]).encode()
+    whole, some = table_of(data), table_of(data)
+    assert isinstance(some, Table)
+    rows = [row if isinstance(row, BadRow) else (row[0], row[1][0]) for row in whole]
+    assert [row if isinstance(row, BadRow) else (row[0], row[1][0]) for row in some.leading(1)] == rows

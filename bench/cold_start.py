@@ -1,0 +1,46 @@
+"""Cold start: what importing `function_app.py` costs, against importing Azure Functions and the storage SDK alone.
+
+Each measurement is a process of its own; medians, since disks and neighbours are never quiet.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from connector.sandbox.servers import PROJECT
+
+ROUNDS = 15
+BASE = "import azure.functions, azure.storage.blob"
+BINDING = f"{BASE}, azurefunctions.extensions.bindings.blob"
+APP = "import function_app"
+HANDLERS = f"{APP}; from connector.pipeline import connected; from connector.telemetry import invocation"
+TELEMETRY = f"{HANDLERS}; import connector.exporting, azure.monitor.opentelemetry"
+
+
+def seconds(statement: str) -> float:
+    """Of the statement alone, in a new interpreter with warm files."""
+    code = f"import time; began = time.perf_counter(); {statement}; print(time.perf_counter() - began)"
+    environment = {**os.environ, "HR_STORAGE": "UseDevelopmentStorage=true"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def run(rounds: int = ROUNDS) -> Iterator[str]:
+    """The figures, one line each."""
+    statements = (BASE, BINDING, APP, HANDLERS, TELEMETRY)
+    for statement in statements:
+        seconds(statement)
+    # In turn and not one after the other, so that a busy moment is everybody's.
+    samples = [[seconds(statement) for statement in statements] for _ in range(rounds)]
+    base, binding, app, handlers, monitored = (statistics.median(taken) for taken in zip(*samples, strict=True))
+    yield f"importing azure.functions and azure.storage.blob      {base * 1000:6.0f} ms   (median of {rounds})"
+    yield f"  and the blob binding of azurefunctions, as it is    {binding / base:6.2f}"
+    yield f"  function_app.py / that                              {app / base:6.2f}   (goal: at most 1.25)"
+    yield f"  and all that the first invocation imports           {handlers / base:6.2f}"
+    yield f"  and OpenTelemetry, where it is switched on          {monitored / base:6.2f}"

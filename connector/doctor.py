@@ -1,0 +1,267 @@
+"""`python -m connector doctor`: proves a deployment by trying, from outside in, a line a finding.
+
+Here is what is seen from outside alone: settings, the Event Grid subscription, and what the app found about itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from connector.clock import Clock, SystemClock
+from connector.errors import ConnectorError, Unusable
+from connector.examination import (
+    GOOD_FOR,
+    Examination,
+    Examiner,
+    Finding,
+    Result,
+    code_version,
+    failure,
+    faults_of,
+    tried,
+)
+from connector.graph import Graph, TokenSource
+from connector.planning import Planner
+from connector.settings import ENVIRONMENT, Deployed, Settings
+from connector.store import Store
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from connector.resource_manager import ResourceManager
+
+STALE = GOOD_FOR + timedelta(hours=2)
+LOOK_AGAIN = 10.0
+
+EVENT_API = "2025-02-15"
+FUNCTION = "Host.Functions.on_drop"
+# Azure Functions, "Azure Event Grid trigger for blobs": complete writes, SFTP and Data Lake among them.
+COMPLETED = frozenset({"PutBlob", "PutBlockList", "CopyBlob", "FlushWithClose", "SftpCommit"})
+
+_SUBSCRIPTION = re.compile(
+    r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.EventGrid"
+    r"/(?:systemTopics/[A-Za-z0-9-]{3,50}/)?eventSubscriptions/[A-Za-z0-9-]{3,64}",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def settings_findings(settings: Settings) -> Iterator[Finding]:
+    """What `Settings.of` has no fault to find with."""
+    where = settings.blob_service or "a connection string"
+    yield Finding(name="settings", result=Result.OK, message=f"all are there: {settings.graph} and {where}")
+    if settings.blob_service and not settings.connection_string and not settings.queue_service:
+        yield Finding(
+            name="settings",
+            result=Result.WARN,
+            message="HR_STORAGE__queueServiceUri is missing: the blob trigger does not start, drops wait for the tick",
+            advice="set it to the storage account's queue endpoint",
+        )
+
+
+def relieved(finding: Finding, app: Examination | None) -> Finding:
+    """What whoever asks may not do is no fault where the app itself may."""
+    theirs = app.of(finding.name) if app else []
+    if not finding.denied or not theirs or any(own.result not in {Result.OK, Result.WARN} for own in theirs):
+        return finding
+    return Finding(
+        name=finding.name, result=Result.OK, message=f"the app may, you may not; it says: {theirs[0].message}"
+    )
+
+
+async def subscription(manager: ResourceManager, resource_id: str, app: str, inbox: str) -> list[Finding]:
+    """The Event Grid subscription (Azure REST API, "System Topic Event Subscriptions - Get").
+
+    `app` is the function app's name, "" where it is not known.
+    """
+    name = "event subscription"
+    again = "run infra/hooks/postdeploy"
+    if not _SUBSCRIPTION.fullmatch(resource_id):
+        advice = "it is /subscriptions/…/providers/Microsoft.EventGrid/systemTopics/…/eventSubscriptions/…"
+        fault = "EVENT_SUBSCRIPTION_ID is not the resource id of an Event Grid subscription"
+        return [Finding(name=name, result=Result.FAIL, message=fault, advice=advice)]
+    document = await manager.resource(resource_id, api_version=EVENT_API)
+    if document is None:
+        message = "is not there: drops wait for the tick"
+        return [Finding(name=name, result=Result.FAIL, message=message, advice=again)]
+    properties = _object(document.get("properties"))
+    problems: list[tuple[Result, str]] = []
+    state = properties.get("provisioningState")
+    if state != "Succeeded":
+        under_way = state in {"Creating", "Updating", "AwaitingManualAction"}
+        problems.append((Result.WARN if under_way else Result.FAIL, f"its provisioning state is {state}"))
+    problems += _destination_problems(_object(properties.get("destination")), app)
+    problems += _filter_problems(_object(properties.get("filter")), inbox)
+    if problems:
+        return [Finding(name=name, result=result, message=said, advice=again) for result, said in problems]
+    return [Finding(name=name, result=Result.OK, message=f"from {inbox} to on_drop")]
+
+
+def _destination_problems(destination: Mapping[str, Any], app: str) -> Iterator[tuple[Result, str]]:
+    if destination.get("endpointType") != "WebHook":
+        yield Result.FAIL, "its destination is no webhook"
+        return
+    properties = _object(destination.get("properties"))
+    # Resource Manager shows no more than the base: what follows has the app's key in it, and is not asked for.
+    endpoint = urlsplit(str(properties.get("endpointBaseUrl") or properties.get("endpointUrl") or ""))
+    function = parse_qs(endpoint.query).get("functionName", [FUNCTION])[0]
+    if endpoint.scheme != "https" or endpoint.path != "/runtime/webhooks/blobs":
+        yield Result.FAIL, "its destination is not the blob trigger's webhook"
+    elif function.lower() != FUNCTION.lower():
+        yield Result.FAIL, f"its destination is not the function {FUNCTION}"
+    host = (endpoint.hostname or "").partition(".")[0]
+    # A default host name is the app's name, with a hash after it where names are unique by region.
+    if app and host != app.lower() and not host.startswith(f"{app.lower()}-"):
+        yield Result.FAIL, f"its destination is another app than {app}"
+
+
+def _filter_problems(criteria: Mapping[str, Any], inbox: str) -> Iterator[tuple[Result, str]]:
+    expected = f"/blobServices/default/containers/{inbox}/blobs/"
+    if criteria.get("subjectBeginsWith") != expected:
+        yield Result.FAIL, f"its filter is not on the inbox: subjectBeginsWith is not {expected}"
+    if criteria.get("subjectEndsWith"):
+        yield Result.WARN, "it has a filter on how names end: other drops wait for the tick"
+    types = criteria.get("includedEventTypes")
+    if types is not None and "Microsoft.Storage.BlobCreated" not in types:
+        yield Result.FAIL, "it does not include Microsoft.Storage.BlobCreated"
+    calls = [
+        set(only.get("values") or ())
+        for only in criteria.get("advancedFilters") or ()
+        if isinstance(only, dict) and str(only.get("key")).lower() == "data.api"
+    ]
+    if not calls:
+        yield Result.WARN, "it has no filter on data.api: an SFTP upload starts a run on half a file"
+    elif missing := sorted(COMPLETED - set.intersection(*calls)):
+        yield Result.WARN, f"it leaves out {', '.join(missing)}: drops written so wait for the tick"
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+class Doctor:
+    """The command line's part: says each finding, and counts those that failed."""
+
+    def __init__(
+        self, environment: Mapping[str, str], credential: Callable[[str], TokenCredential], clock: Clock
+    ) -> None:
+        self._environment = environment
+        self._credential = credential
+        self._clock = clock
+        self.failed = 0
+
+    def say(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            print(finding, flush=True)
+            self.failed += finding.result is Result.FAIL
+
+    async def examine(self, *, app_only: bool, wait: timedelta) -> None:
+        """All of it, as the environment has it."""
+        try:
+            settings = Settings.of(self._environment)
+        except Unusable as error:
+            self.say(faults_of("settings", error))
+            return
+        try:
+            storage = None if settings.connection_string else self._credential(settings.storage_client_id)
+            # Somebody is waiting: what does not answer at once and once more is down.
+            store = Store.connect(settings, storage, retries=1)
+        except ValueError:
+            variable = "HR_STORAGE" if settings.connection_string else "HR_STORAGE__blobServiceUri"
+            malformed = Finding(name="settings", result=Result.FAIL, message=f"the setting {variable} is malformed")
+            self.say([malformed])
+            return
+        if not app_only:
+            self.say(settings_findings(settings))
+        tokens = self._tokens(settings, settings.graph)
+        graph = Graph(settings.graph, tokens, self._clock)
+        try:
+            app, about = await self._app(store, settings, wait)
+            if not app_only:
+                trusted = app if app is not None and self._clock.now() - app.at <= STALE else None
+                feed = Planner(store, self._clock, settings).feed
+                examiner = Examiner(store, graph, tokens, self._clock, settings, feed=feed, own=False)
+                async for finding in examiner.examine():
+                    self.say([relieved(finding, trusted)])
+                self.say(await tried("event subscription", self._subscription(settings)))
+            self.say([replace(about, result=Result.FAIL) if app_only and app is None else about])
+            if app is not None:
+                self.say(replace(check, name=f"app {check.name}") for check in app.checks)
+        finally:
+            await graph.close()
+
+    def _tokens(self, settings: Settings, audience: str) -> TokenSource:
+        return TokenSource(lambda: self._credential(settings.graph_client_id), f"{audience}/.default")
+
+    async def _app(self, store: Store, settings: Settings, wait: timedelta) -> tuple[Examination | None, Finding]:
+        """What the app found, and how far that is to be relied upon; waits for it to come from the code at hand."""
+        version = await asyncio.to_thread(code_version)
+        # An app with a connection string has no identity to examine itself by, as on a developer's machine.
+        until = self._clock.monotonic() + (0.0 if settings.connection_string else wait.total_seconds())
+        told = False
+        while True:
+            try:
+                app = Examination.parse(await asyncio.to_thread(store.examination))
+            except ConnectorError as error:
+                why = failure("app", error)
+                advice = "ask with the role Storage Blob Data Reader on summaries" if why.denied else why.advice
+                message = f"its own findings are not to be read: {why.message}"
+                return None, Finding(name="app", result=Result.WARN, message=message, advice=advice)
+            if (app is not None and app.version == version) or self._clock.monotonic() >= until:
+                return app, self._about(app, version, settings)
+            if not told:
+                told = True
+                print("waiting for the app to examine itself at its next tick …", file=sys.stderr, flush=True)
+            await self._clock.sleep(LOOK_AGAIN)
+
+    def _about(self, app: Examination | None, version: str, settings: Settings) -> Finding:
+        if app is None and settings.connection_string:
+            message = "with a connection string it does not examine itself: it may what you may"
+            return Finding(name="app", result=Result.SKIP, message=message)
+        if app is None:
+            message, advice = "it has not examined itself yet", "wait for its next tick, and ask again"
+            return Finding(name="app", result=Result.WARN, message=message, advice=advice)
+        at = f"{app.at:%Y-%m-%d %H:%M} UTC"
+        if self._clock.now() - app.at > STALE:
+            message, advice = f"it has not examined itself since {at}", "see whether on_tick runs"
+            return Finding(name="app", result=Result.WARN, message=message, advice=advice)
+        if app.version != version:
+            message = f"it examined itself at {at}, with other code than this"
+            return Finding(
+                name="app", result=Result.WARN, message=message, advice="wait for its next tick, and ask again"
+            )
+        return Finding(name="app", result=Result.OK, message=f"it examined itself at {at}")
+
+    async def _subscription(self, settings: Settings) -> list[Finding]:
+        from connector.resource_manager import CLOUDS, ResourceManager
+
+        deployed = Deployed.of(self._environment)
+        if not deployed.event_subscription:
+            message = "not looked at: set EVENT_SUBSCRIPTION_ID to its resource id, as infra/hooks/postdeploy does"
+            return [Finding(name="event subscription", result=Result.SKIP, message=message)]
+        base = CLOUDS.get(settings.graph)
+        if base is None:
+            message = f"not looked at: {settings.graph} is no public cloud's, so its Resource Manager is not known"
+            return [Finding(name="event subscription", result=Result.SKIP, message=message)]
+        manager = ResourceManager(base, self._tokens(settings, base))
+        return await subscription(manager, deployed.event_subscription, deployed.function_app, settings.inbox)
+
+
+async def doctor(
+    *,
+    credential: Callable[[str], TokenCredential],
+    environment: Mapping[str, str] = ENVIRONMENT,
+    app_only: bool = False,
+    wait: timedelta = timedelta(),
+    clock: Clock | None = None,
+) -> int:
+    """Prints a line a finding; 1 if one failed, else 0. `wait` is for the app's own examination by the code at hand."""
+    doing = Doctor(environment, credential, clock or SystemClock())
+    await doing.examine(app_only=app_only, wait=wait)
+    return int(doing.failed > 0)
