@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("cold_start", "converting", "sending")
+ALL = ("cold_start", "converting", "memory", "sending")
 
 
 def main() -> None:

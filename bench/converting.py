@@ -2,6 +2,7 @@
 
 The peers are a hand-written loop for this one mapping (`csv`, a dict, `orjson`; one pass, no digest, no duplicates, no
 checks) and scim2-models building the same users. All give byte-identical bodies, or equal users; that is checked first.
+`python -m connector check` of the same file is timed too.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import csv
 import io
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from scim2_models import Address, EnterpriseUser, Manager, Name, PhoneNumber, User
 
 from bench.people import FEED, drop
+from connector.check import check
 from connector.mapping import load_feed
 from connector.plan import BulkRequest
 from connector.planning import decide
@@ -146,6 +151,17 @@ def _operations(body: bytes) -> list[dict[str, Any]]:
     return list(orjson.loads(body)["Operations"])
 
 
+def checked(content: bytes) -> Iterator[str]:
+    """What `python -m connector check` prints, one line each."""
+    with tempfile.TemporaryDirectory() as folder:
+        feed, file = Path(folder, "bench.yaml"), Path(folder, "bench.csv")
+        feed.write_bytes(FEED)
+        file.write_bytes(content)
+        with redirect_stdout(io.StringIO()) as report:
+            check(feed, file)
+    return iter(report.getvalue().splitlines())
+
+
 def seconds(work: Callable[[bytes], Iterator[object]], content: bytes) -> float:
     """Of the processor: there is nothing to wait for, and what else the machine does is not the work's."""
     began = time.process_time()
@@ -163,14 +179,16 @@ def run() -> Iterator[str]:
     if list(with_models(few)) != [operation["data"] for body in ours(few) for operation in _operations(body)]:
         raise AssertionError("scim2-models builds other users: the comparison would not be fair")
     # They take turns, so that a machine that slows down slows all of them down.
-    took: dict[str, list[float]] = {"ours": [], "hand": [], "models": []}
+    took: dict[str, list[float]] = {"ours": [], "hand": [], "models": [], "check": []}
     for _ in range(RUNS):
         took["ours"].append(seconds(ours, content) / ROWS)
         took["hand"].append(seconds(by_hand, content) / ROWS)
         took["models"].append(seconds(with_models, few) / MODEL_ROWS)
+        took["check"].append(seconds(checked, content) / ROWS)
     rate = {name: 1 / statistics.median(times) for name, times in took.items()}
     yield f"{ROWS:,} rows of 24 columns, 19 attributes, {len(content) / 1e6:.0f} MB, medians of {RUNS}"
     yield f"  connector: two passes, digests, warnings    {rate['ours']:9,.0f} rows/s"
     yield f"  csv + dict + orjson, written by hand        {rate['hand']:9,.0f} rows/s"
     yield f"  scim2-models, {MODEL_ROWS:,} rows                  {rate['models']:9,.0f} rows/s"
     yield f"  connector / by hand                         {rate['ours'] / rate['hand']:9.2f}   (goal: at least 0.40)"
+    yield f"  check / connector, in time                  {rate['ours'] / rate['check']:9.2f}   (goal: at most 3)"

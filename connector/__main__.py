@@ -127,9 +127,13 @@ def _run(options: argparse.Namespace) -> int:
 async def _tick() -> int:
     from connector.pipeline import connected, developer_identity
     from connector.report import line
-    from connector.settings import Settings
+    from connector.settings import Monitoring, Settings
+    from connector.telemetry import invocation
 
-    async with connected(Settings.of(), credential=developer_identity) as pipeline:
+    async with (
+        invocation("on_tick", Monitoring.of().connection_string),
+        connected(Settings.of(), credential=developer_identity) as pipeline,
+    ):
         for summary in await pipeline.on_tick():
             print(line(summary))
     return 0

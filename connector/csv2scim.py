@@ -72,7 +72,7 @@ def _loadable(lines: list[str]) -> list[str]:
         try:
             load_feed("\n".join(lines).encode(), name="the feed file made of it", graph=None)
         except FeedUnusable as error:
-            faulty = {fault.line - 1: fault for fault in error.faults if lines[fault.line - 1].startswith("  ")}
+            faulty = {fault.line - 1: fault for fault in error.faults if re.match("  [^#]", lines[fault.line - 1])}
             if not faulty:
                 raise
             for place, fault in faulty.items():
@@ -180,7 +180,7 @@ _COMPARES: Final = re.compile(rf"{_PROPERTY}\s*-(?P<operator>[ic]?(?:eq|ne))\s*(
 def _script(path: str, script: Script) -> _Mapped:
     text = _unwrapped(script.text)
     constant = _constant(script)
-    if constant is not None:
+    if constant is not None and constant.isprintable():
         return _Mapped(path=path, line=script.line, value=_written(path, constant))
     reads, compares = _READS.fullmatch(text), _COMPARES.fullmatch(text)
     found = reads or compares

@@ -160,7 +160,8 @@ def azure_monitor(connection_string: str) -> OpenTelemetry:
     from opentelemetry._logs import get_logger_provider
     from opentelemetry.metrics import get_meter_provider
 
-    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+    tracers = theirs = trace.get_tracer_provider()
+    if not isinstance(theirs, TracerProvider):
         configure_azure_monitor(
             connection_string=connection_string,
             logger_name=LOGGER,
@@ -169,9 +170,10 @@ def azure_monitor(connection_string: str) -> OpenTelemetry:
             enable_performance_counters=False,
             instrumentation_options={name: {"enabled": False} for name in _INSTRUMENTATIONS},
         )
+        tracers = trace.get_tracer_provider()
     else:
         # PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY made the worker configure it, for all that it can collect.
-        _narrow()
+        tracers = _narrowed(theirs, connection_string)
     settings.tracing_enabled = False
     settings.tracing_implementation = None
     logging.getLogger(LOGGER).setLevel(logging.INFO)
@@ -180,28 +182,31 @@ def azure_monitor(connection_string: str) -> OpenTelemetry:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # But that telemetry does not get through is worth knowing, where anybody looks.
     logging.getLogger("azure.monitor").setLevel(logging.ERROR)
-    tracers, meters, loggers = trace.get_tracer_provider(), get_meter_provider(), get_logger_provider()
+    meters, loggers = get_meter_provider(), get_logger_provider()
     if not isinstance(tracers, TracerProvider) or not isinstance(meters, MeterProvider):
         raise AssertionError("azure-monitor-opentelemetry has set no providers")
     return OpenTelemetry(tracers, meters, loggers if isinstance(loggers, LoggerProvider) else None)
 
 
-def _narrow() -> None:
-    """Makes of the distribution's defaults what `azure_monitor` asks of it: every span of ours, and nobody else's."""
-    from azure.monitor.opentelemetry.exporter import ApplicationInsightsSampler
+def _narrowed(theirs: TracerProvider, connection_string: str) -> TracerProvider:
+    """Makes of the distribution's defaults what `azure_monitor` asks of it: every span of ours, and nobody else's.
+
+    Gives a provider of our own, since theirs samples, and its tracers keep their sampler.
+    """
+    from azure.monitor.opentelemetry.exporter import ApplicationInsightsSampler, AzureMonitorTraceExporter
     from opentelemetry.instrumentation.logging.handler import LoggingHandler
     from opentelemetry.instrumentation.requests import RequestsInstrumentor
     from opentelemetry.instrumentation.urllib import URLLibInstrumentor
     from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     for instrumentor in (RequestsInstrumentor(), URLLibInstrumentor(), URLLib3Instrumentor()):
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
-    tracers = trace.get_tracer_provider()
-    if isinstance(tracers, TracerProvider):
-        # Its tracers take the sampler when they are made, and ours are not made yet.
-        tracers.sampler = ApplicationInsightsSampler(1.0)
     root, ours = logging.getLogger(), logging.getLogger(LOGGER)
     for handler in [handler for handler in root.handlers if isinstance(handler, LoggingHandler)]:
         root.removeHandler(handler)
         ours.addHandler(handler)
+    tracers = TracerProvider(sampler=ApplicationInsightsSampler(1.0), resource=theirs.resource)
+    tracers.add_span_processor(BatchSpanProcessor(AzureMonitorTraceExporter(connection_string=connection_string)))
+    return tracers

@@ -55,6 +55,10 @@ class Throttled(Retryable):
     """429. `wait` is Retry-After in seconds, where Graph gave one."""
 
 
+class TokenRefused(Retryable):
+    """401. The next call has a fresh token."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """202: `at` is the earliest time, by the server's clock where it tells, at which Entra had the request."""
@@ -83,6 +87,7 @@ class TokenSource:
         self._scope = scope
         self._credential: TokenCredential | None = None
         self._token: AccessToken | None = None
+        self._refused = 0
         self._lock = asyncio.Lock()
 
     async def token(self) -> str:
@@ -93,11 +98,17 @@ class TokenSource:
                 self._token = await asyncio.to_thread(self._fetch)
             return self._token.token
 
-    def refuse(self, token: str) -> None:
-        """Graph answered 401 to `token`."""
+    def refuse(self, token: str) -> bool:
+        """Graph answered 401 to `token`. True while a fresh one may be better: not when that was refused as well."""
         if self._token is not None and self._token.token == token:
             self._token = None
             self._credential = None
+            self._refused += 1
+        return self._refused < 2
+
+    def honoured(self) -> None:
+        """Graph took the token."""
+        self._refused = 0
 
     def _fetch(self) -> AccessToken:
         from azure.core.exceptions import AzureError
@@ -199,9 +210,11 @@ class Graph:
     async def _call(self, kind: str, method: str, url: str, body: bytes | None = None) -> httpx.Response:
         token = await self._tokens.token()
         answer = await self._send(kind, method, url, token, body)
-        if answer.status_code == 401:
-            self._tokens.refuse(token)
-            answer = await self._send(kind, method, url, await self._tokens.token(), body)
+        if answer.status_code != 401:
+            self._tokens.honoured()
+        elif self._tokens.refuse(token):
+            # Not sent again from here: whoever counts calls must know of each.
+            raise TokenRefused("Graph refused the token, which may have expired on its way", wait=0.0)
         _raise_for_status(kind, answer, self._clock)
         return answer
 

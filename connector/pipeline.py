@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -133,7 +133,7 @@ class Pipeline:
         errors: list[ConnectorError] = []
         for key, drop in sorted(drops.items(), key=lambda item: (item[1].landed, item[0])):
             try:
-                if self._to_be_planned(overview.get(key), key):
+                if self._to_be_planned(overview, key):
                     run = self._planner.plan(drop, self._settler.publish)
                     if run is not None:
                         planned.append(run)
@@ -174,10 +174,16 @@ class Pipeline:
             if ignored:
                 log.info("blobs ignored", extra={"feed": feed, "blobs": ignored})
 
-    def _to_be_planned(self, entry: RunEntry | None, key: tuple[str, str]) -> bool:
+    def _to_be_planned(self, overview: Mapping[tuple[str, str], RunEntry], key: tuple[str, str]) -> bool:
+        entry = overview.get(key)
         if entry is None or entry.state is State.PLANNING:
             return True
-        return entry.state is State.REJECTED and self._planner.reopen(*key)
+        # Newest wins: what was rejected stays so once a later drop of the feed was planned.
+        passed = any(
+            feed == key[0] and run > key[1] and later.state is not State.REJECTED
+            for (feed, run), later in overview.items()
+        )
+        return entry.state is State.REJECTED and not passed and self._planner.reopen(*key)
 
     async def _drain(self) -> list[tuple[str, str]]:
         return sorted((await self._drained()).runs)

@@ -17,7 +17,17 @@ from typing import Any, BinaryIO
 
 from connector import telemetry
 from connector.clock import Clock
-from connector.errors import Conflict, ConnectorError, DropUnusable, Fault, FeedUnusable, Unusable
+from connector.errors import (
+    Conflict,
+    ConnectorError,
+    DropUnusable,
+    Fault,
+    FeedUnusable,
+    Retryable,
+    Stopped,
+    StorageDown,
+    Unusable,
+)
 from connector.feed import Files
 from connector.mapping import BoundMapping, LoadedFeed, load_feed
 from connector.plan import BulkRequest, last_rows, plan
@@ -95,7 +105,13 @@ class Planner:
                 return None
             run, etag = found
             with telemetry.span("plan", feed=run.feed, run=run.id) as span:
-                run = self._decided(run)
+                try:
+                    run = self._decided(run)
+                except StorageDown:
+                    raise
+                except (Stopped, Retryable) as error:
+                    self._note(run, etag, lease, error, publish)
+                    raise
                 span.set(state=run.state.value, requests=run.requests, **telemetry.row_counts(run.rows))
             if run.state.final:
                 # Before the state that nobody looks at again.
@@ -120,18 +136,36 @@ class Planner:
             telemetry.measure("connector.rows", count, feed=run.feed, decision=decision.value)
         return run
 
+    def _note(self, run: Run, etag: str, lease: Lease, error: Stopped | Retryable, publish: Publish) -> None:
+        """Says in the run's summary why it is still being planned."""
+        advice = error.advice if isinstance(error, Stopped) else "nothing: every tick tries again"
+        message = error.message if isinstance(error, Stopped) else str(error)
+        waiting = replace(run, problem=Problem(code="planning", message=message, advice=advice))
+        with suppress(ConnectorError):
+            if waiting.problem != run.problem:
+                self._store.save_run(waiting, etag, lease)
+            publish(waiting)
+
     def reopen(self, feed: str, run_id: str) -> bool:
-        """Puts a run back to `planning` that was rejected for a feed file which has changed since."""
+        """Puts a rejected run back to `planning` when what it was rejected for has changed since.
+
+        That is the feed file, or a table beside it: a drop may lack a column that the mapping names no more.
+        """
         found = self._store.run(feed, run_id)
         if found is None:
             return False
         run, etag = found
         problem = run.problem
-        if run.state is not State.REJECTED or problem is None or problem.code != "feed":
+        if run.state is not State.REJECTED or problem is None:
             return False
-        file = self._store.feed_file(feed)
-        if (file[1] if file else "") == run.feed_etag:
-            return False
+        try:
+            now = self.feed(feed)[1]
+        except FeedUnusable as error:
+            if problem.code != "feed" or problem.message == _told(error):
+                return False
+        else:
+            if problem.code != "feed" and now == run.feed_etag:
+                return False
         again = Run(drop=run.drop, times=Times(landed=run.drop.landed))
         with suppress(Conflict):
             self._store.save_run(again, etag)
@@ -165,10 +199,7 @@ class Planner:
             times=replace(run.times, planned=now, settled=now),
             problem=Problem(
                 code=code,
-                # Of several faults each keeps its own advice beside it.
-                message="\n".join(
-                    str(fault if len(error.faults) > 1 else replace(fault, advice="")) for fault in error.faults
-                ),
+                message=_told(error),
                 advice=advice,
             ),
         )
@@ -224,6 +255,11 @@ class Planner:
     def _decide(self, drop: Drop, feed: LoadedFeed) -> Iterator[PlannedRow | BulkRequest | tuple[str, ...]]:
         opened = plaintext(lambda: self._store.open_drop(drop), name=drop.path, feed=feed, secrets=self._secrets)
         return decide(opened, name=drop.path, landed=drop.landed, feed=feed)
+
+
+def _told(error: Unusable) -> str:
+    """The faults, a line each; of several, each keeps its own advice beside it."""
+    return "\n".join(str(fault if len(error.faults) > 1 else replace(fault, advice="")) for fault in error.faults)
 
 
 def plaintext(

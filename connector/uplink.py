@@ -20,7 +20,7 @@ import orjson
 from connector import telemetry
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
-from connector.graph import Accepted, Graph, Throttled
+from connector.graph import Accepted, Graph, Throttled, TokenRefused
 from connector.jobs import job_problem
 from connector.pacing import Ledger, Window
 from connector.plan import bulk_body, digest
@@ -419,8 +419,10 @@ class _Session:
         """One body, retried while that can help. Raises Refused, Stopped, Retryable after the last try, and Pause."""
 
         attempts = 1 if self._ledger.outage else ATTEMPTS
-        # Throttling is no failure: `_throttled` closes the window, and knows when to give up.
-        policy = retrying(self._clock, self._random, attempts=attempts, free=lambda e: isinstance(e, Throttled))
+        # Throttling is no failure: `_throttled` closes the window, and knows when to give up. Nor is an expired token.
+        policy = retrying(
+            self._clock, self._random, attempts=attempts, free=lambda e: isinstance(e, Throttled | TokenRefused)
+        )
         async for attempt in policy:
             with attempt:
                 return await self._call(path, body)

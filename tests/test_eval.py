@@ -28,8 +28,8 @@ def test_each_step_stands_above_what_it_is_part_of(capsys: pytest.CaptureFixture
 def test_null_lists_and_left_out_attributes_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
     results = [
         evaluated(capsys, text, "a=", "b=x,y")[1].splitlines()[-1].split("->  ")[1]
-        for text in ("[a]", 'Split([b], ",")', "IgnoreFlowIfNullOrEmpty([a])", "Coalesce(FormatDateTime([a], , \"yyyy\", \"yy\"))")
-    ]  # fmt: skip
+        for text in ("[a]", 'Split([b], ",")', "IgnoreFlowIfNullOrEmpty([a])", 'FormatDateTime([a], , "yyyy", "yy")')
+    ]
     assert results == ['""', '["x", "y"]', "nothing: the attribute is left out", "null"]
 
 

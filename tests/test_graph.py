@@ -21,7 +21,7 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from connector.clock import SystemClock
 from connector.errors import ConnectorError, Forbidden, Refused, Retryable, Stopped
-from connector.graph import Graph, Throttled, TokenSource, retry_after
+from connector.graph import Graph, Throttled, TokenRefused, TokenSource, retry_after
 from connector.retries import retrying
 
 BASE = "https://graph.microsoft.com"
@@ -143,6 +143,8 @@ async def test_an_error_without_graphs_form_is_an_error_all_the_same(body: bytes
 
 async def test_a_401_gets_a_fresh_token_once() -> None:
     wire = Wire([refusing(401), httpx.Response(202), httpx.Response(202)])
+    with pytest.raises(TokenRefused):
+        await wire.graph.upload(PATH, b"{}")
     await wire.graph.upload(PATH, b"{}")
     await wire.graph.upload(PATH, b"{}")
     assert wire.tokens() == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
@@ -150,6 +152,8 @@ async def test_a_401_gets_a_fresh_token_once() -> None:
 
 async def test_a_401_with_a_fresh_token_too_stops() -> None:
     wire = Wire([refusing(401), refusing(401)])
+    with pytest.raises(TokenRefused):
+        await wire.graph.upload(PATH, b"{}")
     with pytest.raises(Stopped) as stopped:
         await wire.graph.upload(PATH, b"{}")
     assert "AZURE_CLIENT_ID" in stopped.value.advice

@@ -44,10 +44,22 @@ def comments(text: str) -> list[str]:
     return [line for line in lines if line.startswith("#")]
 
 
-ENGLISH = "Employee ID,First Name,Last Name,Work Email,Employment Status,Job Title,Department,Cost Center,Manager's Employee ID,Hire Date"  # fmt: skip
-GERMAN = "Pers.-Nr.;Vorname;Name;E-Mail (dienstlich);Mitarbeiterstatus;Stellenbezeichnung;Abteilung;Kostenstelle;Personalnummer Vorgesetzter;Eintrittsdatum"  # fmt: skip
-FRENCH = "Matricule;Prénom;Nom;Courriel professionnel;Statut;Intitulé du poste;Département;Centre de coût;Matricule responsable;Date d'embauche"  # fmt: skip
-SPANISH = "N.º empleado;Nombre;Apellidos;Correo electrónico;Estado;Puesto de trabajo;Área;Centro de coste;ID jefe;Fecha de alta"  # fmt: skip
+ENGLISH = (
+    "Employee ID,First Name,Last Name,Work Email,Employment Status,"
+    "Job Title,Department,Cost Center,Manager's Employee ID,Hire Date"
+)
+GERMAN = (
+    "Pers.-Nr.;Vorname;Name;E-Mail (dienstlich);Mitarbeiterstatus;"
+    "Stellenbezeichnung;Abteilung;Kostenstelle;Personalnummer Vorgesetzter;Eintrittsdatum"
+)
+FRENCH = (
+    "Matricule;Prénom;Nom;Courriel professionnel;Statut;"
+    "Intitulé du poste;Département;Centre de coût;Matricule responsable;Date d'embauche"
+)
+SPANISH = (
+    "N.º empleado;Nombre;Apellidos;Correo electrónico;Estado;"
+    "Puesto de trabajo;Área;Centro de coste;ID jefe;Fecha de alta"
+)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +139,8 @@ def test_days_and_months_that_are_not_told_apart_are_left_to_the_author(
     text = drafted(capsys, tmp_path, "Employee ID,Hire Date\n1,01/02/2020\n2,03/04/2021\n")
     lines = comments(text)
     assert "# The days of [Hire Date] are not told from its months: choose the right line." in lines
-    uncommented = text.replace(f'  #  {CUSTOM}:HireDate: FormatDateTime([Hire Date], , "dd', f'  {CUSTOM}:HireDate: FormatDateTime([Hire Date], , "dd')  # fmt: skip
+    line = f'{CUSTOM}:HireDate: FormatDateTime([Hire Date], , "dd/MM/yyyy"'
+    uncommented = text.replace(f"  #  {line}", f"  {line}")
     load_feed(uncommented.encode(), name="feed.yaml", graph=None)
     assert uncommented != text
 

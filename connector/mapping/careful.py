@@ -132,7 +132,7 @@ def _value(rule: Rule, row: Surroundings, found: _Found) -> Any:
         advice = "take one with Item, or put them together with Join"
         return found.reject(rule, f"{described(rule)} has several values, and one is needed", advice)
     if not isinstance(value, str) or not value:
-        return _without_value(rule, found)
+        return _without_value(rule, row, found)
     return _single(rule, value, found)
 
 
@@ -155,10 +155,13 @@ def _single(rule: Rule, text: str, found: _Found) -> Any:
     return _wrong_type(rule, found) if value is None else value
 
 
-def _without_value(rule: Rule, found: _Found) -> Any:
+def _without_value(rule: Rule, row: Surroundings, found: _Found) -> Any:
     if rule.default is not None:
         return rule.default.value
     if rule.required:
+        if any(row.row.get(column) for column in rule.columns) and rule.target.leaf.name != "externalId":
+            # The columns have a value, of which the expression makes none: a word that a Switch does not know.
+            return _wrong_type(rule, found)
         is_empty = f"{_named(rule.columns)} {'is' if len(rule.columns) == 1 else 'are'} empty" if rule.columns else ""
         if rule.target.leaf.name == "externalId":
             message = ": ".join(filter(None, (is_empty, "the row has no externalId")))

@@ -520,3 +520,16 @@ def test_the_fast_and_the_careful_way_agree(cells: list[Any]) -> None:
         assert fast["externalId"] == BOUND.external_id(cells)
     else:
         assert isinstance(fast, Rejected | Filtered)
+
+
+ODD = st.sampled_from(
+    ["", "x", "1", "a@x.org", "DE", "en-US", "ok\ufffd", "n\x85l", "n\u00a0b", "é", "l" * 17, "l" * 65, "l" * 129,
+     "l" * 300, "ß@x"]
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(st.tuples(ODD.filter(str.isascii), ODD, st.sampled_from(["True", "False"]), ODD).map(list))
+def test_what_is_odd_is_found_as_fast_as_the_user_is_made(cells: list[Any]) -> None:
+    user, warnings = BOUND.map_with_warnings(cells)
+    assert warnings == (BOUND.warnings(user) if isinstance(user, dict) else ())

@@ -270,9 +270,7 @@ def test_blocks_do_not_change_what_is_read(lines: list[str], filler: int) -> Non
     assert padded[len(padding) // 4 :] == plain
 
 
-@given(
-    st.lists(st.lists(st.sampled_from(["", "1", "a", "b,", '"x,y"', '"', "\ufeff", "é"]), max_size=6).map(",".join))
-)
+@given(st.lists(st.lists(st.sampled_from(["", "1", "a", "b,", '"x,y"', '"', "\ufeff", "é"]), max_size=6).map(",".join)))
 def test_the_first_cells_alone_are_those_of_the_whole_rows(lines: list[str]) -> None:
     data = "\n".join(["a,b,c,d", *lines]).encode()
     whole, some = table_of(data), table_of(data)
