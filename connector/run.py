@@ -105,9 +105,9 @@ class Receipt:
     """One line of `receipts.jsonl`: Entra's last word on one bulk request.
 
     `accepted` is the earliest time, by the server's clock where it said so, at which Entra can have had the request.
-    `lost` is the one case in which nothing was sent: the body vanished from the spool and cannot be made again.
     With `unsent` it is not the last word: a request that Entra refused was being sent in parts when sending had to end,
-    and these parts, each as its externalIds, were still to come.
+    and these parts, each as its externalIds, were still to come. `lost` is the one case in which people are given up:
+    the body vanished from the spool and cannot be made again; the unsent are lost, or all where no part had been sent.
     """
 
     request: int
@@ -117,6 +117,20 @@ class Receipt:
     request_ids: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     unsent: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def final(self) -> bool:
+        return self.lost or not self.unsent
+
+    @property
+    def people_lost(self) -> int:
+        if not self.lost:
+            return 0
+        return sum(map(len, self.unsent)) if self.unsent else self.people
+
+    def lost_person(self, external_id: str) -> bool:
+        """Whether this person of the request was given up."""
+        return self.lost and (not self.unsent or any(external_id in part for part in self.unsent))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,7 +159,7 @@ def belongs(event: Event, people: Mapping[str, Sent], receipts: Mapping[int, Rec
     """Whether an event can be about what this run sent: the same person, and not before Entra had the request."""
     sent = people.get(event.person)
     receipt = receipts.get(sent.request) if sent else None
-    return receipt is not None and not receipt.lost and event.at >= receipt.accepted
+    return receipt is not None and not receipt.lost_person(event.person) and event.at >= receipt.accepted
 
 
 # Entra's clock tells whole seconds, and so do its events: what is this much later came after the request for certain.
@@ -214,7 +214,7 @@ def endings(
     found: list[Ending] = []
     for external_id, sent in people.items():
         receipt = receipts.get(sent.request)
-        if receipt is None or receipt.lost:
+        if receipt is None or receipt.lost_person(external_id):
             continue
         refusal = refusals.get(external_id)
         if refusal is not None:
@@ -261,8 +261,8 @@ def count_rows(decisions: Mapping[Decision, int] | None, receipts: Mapping[int, 
     """The accounting of a run: what the plan decided, and how far sending has come."""
     counts = dict(decisions or {})
     planned = counts.pop(Decision.SEND, 0)
-    sent = sum(receipt.people for receipt in receipts.values() if not receipt.lost)
-    lost = sum(receipt.people for receipt in receipts.values() if receipt.lost)
+    lost = sum(receipt.people_lost for receipt in receipts.values())
+    sent = sum(receipt.people for receipt in receipts.values()) - lost
     parts = {decision.value: number for decision, number in counts.items()}
     parts[Decision.REJECTED.value] = parts.get(Decision.REJECTED.value, 0) + lost
     return Rows(total=planned + sum(counts.values()), pending=planned - sent - lost, sent=sent, **parts)
@@ -278,7 +278,7 @@ def poll_from(receipts: Mapping[int, Receipt], watermark: datetime | None, *, cl
 
     The last poll before a run is closed reads all of it again: what came later than any overlap is still found.
     """
-    accepted = [receipt.accepted for receipt in receipts.values() if not receipt.lost]
+    accepted = [receipt.accepted for receipt in receipts.values() if receipt.people_lost < receipt.people]
     if not accepted:
         return None
     first = min(accepted)

@@ -86,7 +86,7 @@ class Open:
         """When Entra had this person from this run."""
         sent = self.people.get(person)
         receipt = self.receipts.get(sent.request) if sent else None
-        return receipt.accepted if receipt and not receipt.lost else None
+        return receipt.accepted if receipt and not receipt.lost_person(person) else None
 
     def silent_for(self, span: timedelta, now: datetime) -> bool:
         """All is sent, and the log has said nothing of this run for so long."""
@@ -337,11 +337,11 @@ class Settler:
 
     def _rejects(self, opened: Open, limit: int = 0) -> Iterator[PlannedRow]:
         """The rows that were not sent for a fault of theirs: what rejects.csv lists."""
-        lost = {number for number, receipt in opened.receipts.items() if receipt.lost}
         count = 0
         for planned in self._store.read_plan(opened.run):
             row = planned
-            if planned.request in lost:
+            receipt = opened.receipts.get(planned.request)
+            if receipt is not None and receipt.lost_person(planned.external_id):
                 row = replace(planned, decision=Decision.REJECTED, request=0, faults=(_LOST,))
             if row.decision in {Decision.REJECTED, Decision.DUPLICATE}:
                 if limit and row.decision is not Decision.REJECTED:

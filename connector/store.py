@@ -455,7 +455,7 @@ class Store:
             return {}
         receipts = (_RECEIPTS.validate_json(line) for line in found[0].splitlines())
         last = {receipt.request: receipt for receipt in receipts}
-        return {number: receipt for number, receipt in last.items() if unfinished or not receipt.unsent}
+        return {number: receipt for number, receipt in last.items() if unfinished or receipt.final}
 
     def events(self, run: Run) -> bytes:
         """The log events kept of this run's people, as JSON Lines."""
@@ -485,15 +485,19 @@ class Store:
             return self._lease(UPLINK)
 
     def ledger(self) -> tuple[bytes, float]:
-        """`uplink.json`, and its age in seconds by the storage account's own clock."""
+        """`uplink.json`, and its age in seconds by the storage account's own clock; 0 where that is not known."""
         times: dict[str, datetime] = {}
 
         def note(response: Any) -> None:
             for header in ("Date", "Last-Modified"):
-                times[header] = parsedate_to_datetime(response.http_response.headers[header])
+                if value := response.http_response.headers.get(header):
+                    times[header] = parsedate_to_datetime(value)
 
         with _storage(f"runs/{UPLINK}"):
             data = self._runs.get_blob_client(UPLINK).download_blob(raw_response_hook=note).readall()
+        # The SDK forgets the hook when a connection breaks and it tries again.
+        if len(times) < 2:
+            return data, 0.0
         return data, max(0.0, (times["Date"] - times["Last-Modified"]).total_seconds())
 
     def put_ledger(self, data: bytes, lease: Lease) -> None:

@@ -37,6 +37,8 @@ IN_FLIGHT = 16
 REFILL_SECONDS = 10.0
 """How often a drain looks for runs that were spooled while it sends."""
 
+# So often a body is made again in one drain.
+REMAKES = 5
 # A request that fails so often in a row is left in the spool: the next tick is the longer wait.
 ATTEMPTS = 6
 # A longer Retry-After than this is not about the 5-second window but about the quota.
@@ -177,6 +179,7 @@ class _Session:
         self._feeds: dict[str, Sending] = {}
         self._stopped_feeds: set[str] = set()
         self._moved: set[tuple[str, str]] = set()
+        self._remade: Counter[tuple[str, str, int]] = Counter()
         self._turn = 0
         self._pause: Pause | None = None
         self._done = False
@@ -286,8 +289,8 @@ class _Session:
         run = replace(run, upload_path=path)
         index = await asyncio.to_thread(self._index, run)
         known = await asyncio.to_thread(self._store.receipts, run, unfinished=True)
-        begun = {number: receipt for number, receipt in known.items() if receipt.unsent}
-        receipts = {number: receipt for number, receipt in known.items() if not receipt.unsent}
+        begun = {number: receipt for number, receipt in known.items() if not receipt.final}
+        receipts = {number: receipt for number, receipt in known.items() if receipt.final}
         spooled = await asyncio.to_thread(self._store.spooled, run)
         for number in spooled:
             # A receipt without its deletion: the crash fell between the two, and nothing is sent again.
@@ -304,12 +307,16 @@ class _Session:
         return Sending(run, etag, path, index, receipts, left, begun, missing=missing, span=span)
 
     def _index(self, run: Run) -> list[tuple[int, str]]:
-        """How many people each body has, and its digest, which is unknown ("") when the index is gone."""
+        """How many people each body has, and what `_intact` knows it by: "" when the index and the plan are gone."""
         index = self._store.requests_index(run)
         if len(index) == run.requests:
             return index
-        people = Counter(row.request for row in self._store.read_plan(run))
-        return [(people[number], "") for number in range(1, run.requests + 1)]
+        records: dict[int, list[str]] = {}
+        for row in self._store.read_plan(run):
+            if row.request:
+                records.setdefault(row.request, []).append(row.digest)
+        numbers = range(1, run.requests + 1)
+        return [(len(records.get(number, ())), "".join(records.get(number, ()))) for number in numbers]
 
     def _take(self) -> tuple[Sending, int] | None:
         """The next request: the feeds in turn, so that one of 100,000 people does not starve one of ten."""
@@ -355,7 +362,7 @@ class _Session:
         try:
             body = await asyncio.to_thread(self._store.request, run, number)
             people, expected = sending.index[number - 1]
-            if body is None or (expected and digest(body) != expected):
+            if body is None or not _intact(body, expected):
                 sending.missing.append(number)
                 return
             receipt = await self._deliver(sending, number, people, body)
@@ -500,10 +507,19 @@ class _Session:
         """To `settling` with a run that is completely sent; bodies that vanished are made again or given up by name."""
         run = sending.run
         if sending.missing:
-            made = await asyncio.to_thread(self._respool, run, sorted(sending.missing))
-            for number in sorted(set(sending.missing) - made):
+            # A sender that took the lease over may have sent them, and deleted them for that.
+            known = await asyncio.to_thread(self._store.receipts, run)
+            missing = set(sending.missing) - known.keys()
+            made = await asyncio.to_thread(self._respool, run, sorted(missing)) if missing else set()
+            # What comes out otherwise than it was planned would be made again for ever.
+            made = {number for number in made if self._remade[run.feed, run.id, number] < REMAKES}
+            self._remade.update((run.feed, run.id, number) for number in made)
+            for number in sorted(missing - made):
                 people = sending.index[number - 1][0]
+                begun = sending.begun.get(number)
                 lost = Receipt(request=number, accepted=self._clock.now(), people=people, lost=True)
+                if begun is not None:
+                    lost = replace(begun, lost=True)
                 await asyncio.to_thread(self._store.append_receipt, run, lost)
                 log.error("request lost", extra={"feed": run.feed, "run": run.id, "request": number})
             if made:
@@ -555,6 +571,17 @@ def _quota_problem(until: datetime) -> Problem:
         message=f"the tenant's quota of calls is used up; sending goes on at about {until:%Y-%m-%d %H:%M} UTC",
         advice="nothing, or send less: `content: delta`, or Entra ID Governance's larger quota (SEND_QUOTA)",
     )
+
+
+def _intact(body: bytes, expected: str) -> bool:
+    """Whether a body is as planned: by its own digest, or by its records' digests where the index of bodies is gone."""
+    if not expected or digest(body) == expected:
+        return True
+    try:
+        records = [digest(orjson.dumps(operation["data"])) for operation in orjson.loads(body)["Operations"]]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return False
+    return "".join(records) == expected
 
 
 class _Parts:

@@ -215,8 +215,6 @@ def _summaries(world: World, bodies: Bodies) -> Iterator[str]:
             yield f"{written.path} went back from {before.state} to {summary.state} at {written.at:%H:%M:%S}"
         if before.rows.total != summary.rows.total and before.state is not State.PLANNING:
             yield f"{written.path} counted {before.rows.total} rows, and later {summary.rows.total}"
-        if before.rows.sent > summary.rows.sent:
-            yield f"{written.path} counted {before.rows.sent} sent, and later {summary.rows.sent}"
 
 
 def _newest_wins(world: World, bodies: Bodies) -> Iterator[str]:

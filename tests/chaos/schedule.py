@@ -177,7 +177,7 @@ def drawn(seed: int, *, feeds: dict[str, str] | None = None, drops: Sequence[tup
             happenings.append(_land(source, at, feed, name, content, f"v{number}"))
     begin = max((h.at for h in happenings if isinstance(h, Land)), default=0.0)
     minutes = max(45.0, begin / MINUTE + 15.0)
-    faults = source.choices(_FAULTS, _WEIGHTS, k=source.choice([0, 1, 1, 2, 3, 4, 6]))
+    faults = source.choices(_FAULTS, _WEIGHTS, k=source.choice([0, 1, 2, 3, 4, 6, 9]))
     happenings += [draw(source, minutes * MINUTE) for draw in faults]
     return Schedule(
         seed=seed,

@@ -1,0 +1,179 @@
+"""The app's settings, triggers and limits against the code that reads them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from connector import settings
+from tests.infra.bicep import ROOT, body, modules, parsed, resources, source
+
+APP = "modules/function-app.bicep"
+SUBSCRIPTION = "event-subscription.bicep"
+
+# Read by the Functions host and the Azure Monitor distribution, not by the connector.
+HOSTS_OWN = {
+    "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__clientId",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__queueServiceUri",
+    "AzureWebJobsStorage__tableServiceUri",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY",
+}
+
+
+def app_settings() -> dict[str, Any]:
+    [config] = resources(APP, "Microsoft.Web/sites/config").values()
+    assert config["name"] == "appsettings"
+    return config["properties"]
+
+
+def site() -> dict[str, Any]:
+    return resources(APP, "Microsoft.Web/sites")["app"]
+
+
+def main_parameter(name: str) -> Any:
+    return parsed("main.bicep")["parameters"][name]["default"]
+
+
+def test_no_setting_is_set_that_nothing_reads() -> None:
+    assert set(app_settings()) - settings.NAMES - HOSTS_OWN == set()
+
+
+def test_each_setting_that_the_code_reads_is_set_or_has_a_default() -> None:
+    # HR_STORAGE is a connection string, for developers: an app with one would have a secret.
+    assert settings.NAMES - set(app_settings()) - set(settings.DEFAULTS) == {"HR_STORAGE"}
+
+
+def test_everything_is_reached_by_identity() -> None:
+    values = app_settings()
+    assert {name: value for name, value in values.items() if name.endswith("__credential")} == {
+        "AzureWebJobsStorage__credential": "managedidentity",
+        "HR_STORAGE__credential": "managedidentity",
+    }
+    assert {value for name, value in values.items() if "CLIENT" in name.upper()} == {"identityClientId"}
+    assert values["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"] == "ClientId=${identityClientId};Authorization=AAD"
+    assert "AccountKey" not in source(APP)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "setting"),
+    [
+        ("tickSchedule", "TICK_SCHEDULE"),
+        ("sendLimit", "SEND_LIMIT"),
+        ("sendQuota", "SEND_QUOTA"),
+        ("sendTimeLimit", "SEND_TIME_LIMIT"),
+        ("settleDeadline", "SETTLE_DEADLINE"),
+    ],
+)
+def test_a_parameters_default_is_the_codes(parameter: str, setting: str) -> None:
+    assert main_parameter(parameter) == settings.DEFAULTS[setting]
+    assert app_settings()[setting] == parameter
+    assert body(modules("main.bicep")["functionApp"])["params"][parameter] == parameter
+
+
+def test_each_cloud_has_a_graph_that_the_code_accepts() -> None:
+    by_cloud = parsed("main.bicep")["variables"]["graphByCloud"]["value"]
+    assert set(by_cloud) == {"AzureCloud", "AzureUSGovernment", "AzureChinaCloud"}
+    assert by_cloud["AzureCloud"] == settings.DEFAULTS["GRAPH_BASE_URL"]
+    assert [settings.graph_base_url(url) for url in by_cloud.values()] == list(by_cloud.values())
+
+
+def test_the_app_is_what_the_issue_says() -> None:
+    config = site()["properties"]["functionAppConfig"]
+    assert config["runtime"] == {"name": "python", "version": "3.13"}
+    assert config["scaleAndConcurrency"] == {
+        "maximumInstanceCount": "maximumInstanceCount",
+        "instanceMemoryMB": "instanceMemoryMB",
+    }
+    assert (main_parameter("maximumInstanceCount"), main_parameter("instanceMemoryMB")) == (2, 2048)
+    assert resources(APP, "Microsoft.Web/serverfarms")["plan"]["sku"] == {"name": "FC1", "tier": "FlexConsumption"}
+
+
+def test_nobody_deploys_with_a_password_or_talks_in_clear() -> None:
+    policies = resources(APP, "Microsoft.Web/sites/basicPublishingCredentialsPolicies").values()
+    assert {policy["name"]: policy["properties"] for policy in policies} == {
+        "scm": {"allow": False},
+        "ftp": {"allow": False},
+    }
+    assert site()["properties"]["httpsOnly"] is True
+    assert {name: site()["properties"]["siteConfig"][name] for name in ("ftpsState", "minTlsVersion")} == {
+        "ftpsState": "Disabled",
+        "minTlsVersion": "1.2",
+    }
+
+
+@pytest.fixture
+def bindings(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """By function: its trigger as function_app.py declares it, with the settings of the infrastructure."""
+    names = parsed("main.bicep")["variables"]["containers"]["value"]
+    monkeypatch.setenv("INBOX_CONTAINER", names["inbox"])
+    monkeypatch.setenv("TICK_SCHEDULE", main_parameter("tickSchedule"))
+    monkeypatch.syspath_prepend(str(ROOT))
+    module = importlib.reload(importlib.import_module("function_app"))
+    return {
+        function.get_function_name(): next(binding.get_dict_repr() for binding in function.get_bindings())
+        for function in module.app.get_functions()
+    }
+
+
+def test_the_triggers_connection_has_the_two_endpoints_that_it_needs(bindings: dict[str, dict[str, Any]]) -> None:
+    connection = bindings["on_drop"]["connection"]
+    assert {f"{connection}__blobServiceUri", f"{connection}__queueServiceUri"} <= set(app_settings())
+
+
+def test_the_event_subscription_calls_the_function_that_watches_the_inbox(bindings: dict[str, dict[str, Any]]) -> None:
+    parameters = parsed(SUBSCRIPTION)["parameters"]
+    trigger = bindings[parameters["functionName"]["default"]]
+    assert trigger["type"] == "blobTrigger"
+    assert trigger["path"] == f"{parameters['inboxContainer']['default']}/{{feed}}/{{name}}"
+    assert bindings["on_tick"]["schedule"] == main_parameter("tickSchedule")
+
+
+def test_the_event_subscription_takes_complete_files_of_the_inbox_and_gives_up_late() -> None:
+    [subscription] = resources(SUBSCRIPTION, "Microsoft.EventGrid/systemTopics/eventSubscriptions").values()
+    properties = subscription["properties"]
+    assert properties["filter"] == {
+        "subjectBeginsWith": "/blobServices/default/containers/${inboxContainer}/blobs/",
+        "includedEventTypes": ["Microsoft.Storage.BlobCreated"],
+        "advancedFilters": [
+            {
+                "key": "data.api",
+                "operatorType": "StringIn",
+                "values": ["PutBlob", "PutBlockList", "CopyBlob", "FlushWithClose", "SftpCommit"],
+            }
+        ],
+    }
+    assert properties["retryPolicy"] == {"maxDeliveryAttempts": 30, "eventTimeToLiveInMinutes": 1440}
+    dead_letters = properties["deadLetterWithResourceIdentity"]
+    assert dead_letters["identity"] == {"type": "SystemAssigned"}
+    assert dead_letters["deadLetterDestination"]["properties"]["blobContainerName"] == "deadLetterContainer"
+    names = parsed("main.bicep")["variables"]["containers"]["value"]
+    assert parsed(SUBSCRIPTION)["parameters"]["deadLetterContainer"]["default"] == names["deadLetters"]
+
+
+def test_sending_stops_before_the_host_would_stop_it() -> None:
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
+    limit = settings.duration(main_parameter("sendTimeLimit"))
+    assert limit < timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def test_telemetry_has_no_key() -> None:
+    insights = resources("modules/monitoring.bicep", "Microsoft.Insights/components")["applicationInsights"][
+        "properties"
+    ]
+    assert insights["DisableLocalAuth"] is True
+    assert insights["IngestionMode"] == "LogAnalytics"
+
+
+def test_azd_finds_the_app_by_its_tag() -> None:
+    [service] = re.findall(r"(?m)^services:\n  (\w+):", (ROOT / "azure.yaml").read_text(encoding="utf-8"))
+    assert site()["tags"]["function"]["parameters"]["arg_2"] == {"'azd-service-name'": service}

@@ -1,0 +1,783 @@
+"""What is said of the connector's work: only by registered names, joined into one trace a run, and of nobody."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import json
+import logging
+import re
+import subprocess
+import sys
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueClient
+from opentelemetry import trace
+from opentelemetry.instrumentation.logging.handler import LoggingHandler
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from connector import telemetry
+from connector.errors import Conflict, DropUnusable, Fault, Refused, Retryable, Stopped, StorageDown
+from connector.exporting import OpenTelemetry, run_context
+from connector.facts import FeedFacts, FeedFile, Quota, feed_facts, landing
+from connector.limits import Limit
+from connector.pacing import Ledger
+from connector.pipeline import connected, managed_identity
+from connector.poison import QUEUE
+from connector.run import Decision, Outcomes, State
+from connector.sandbox.faults import Endpoint
+from connector.sandbox.servers import PROJECT, Azurite, Sandbox
+from connector.settings import Settings
+from connector.store import SILENT, RunEntry
+from connector.telemetry import EVENTS, METRICS, SPANS, InvocationFailed, invocation, plain_code, safe_detail
+from tests.account import Account
+from tests.people import csv_of, feed_file, worker, workers
+from tests.privacy import leaks
+
+# Sandbox and demo are not deployed, and log nothing.
+DEPLOYED = sorted(
+    path for path in (PROJECT / "connector").rglob("*.py") if "sandbox" not in path.parts and path.name != "demo.py"
+)
+GROUPS = {"row_counts": set(telemetry.row_counts({})), "outcome_counts": set(telemetry.outcome_counts(Outcomes()))}
+
+
+# ---- names
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One call that says something. `fields` is None where they cannot be told from the source."""
+
+    what: str
+    name: str | None
+    fields: frozenset[str] | None
+    where: str
+
+
+def _keys(extra: ast.expr | None) -> frozenset[str] | None:
+    if extra is None:
+        return frozenset()
+    if not isinstance(extra, ast.Dict):
+        return None
+    names: set[str] = set()
+    for key, value in zip(extra.keys, extra.values, strict=True):
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            names.add(key.value)
+        elif key is None and isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+            names |= GROUPS[value.func.attr]
+        else:
+            return None
+    return frozenset(names)
+
+
+def _constant(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def said(source: str, where: str = "") -> Iterator[Said]:
+    """Every log call, span and measurement of a source file."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        owner, method = node.func.value, node.func.attr
+        if not isinstance(owner, ast.Name):
+            continue
+        place = f"{where}:{node.lineno}"
+        if owner.id in {"log", "logger", "logging"} and method in {
+            "debug",
+            "info",
+            "warning",
+            "error",
+            "exception",
+            "critical",
+            "log",
+        }:
+            extra = next((keyword.value for keyword in node.keywords if keyword.arg == "extra"), None)
+            odd = len(node.args) != 1 or {keyword.arg for keyword in node.keywords} - {"extra"}
+            yield Said("event", None if odd else _constant(node.args[0]), _keys(extra), place)
+        elif owner.id == "telemetry" and method in {"span", "begin", "measure"}:
+            names = frozenset(keyword.arg for keyword in node.keywords if keyword.arg)
+            kind = "metric" if method == "measure" else "span"
+            yield Said(kind, _constant(node.args[0]), names, place)
+
+
+ALL = [one for path in DEPLOYED for one in said(path.read_text(encoding="utf-8"), str(path.relative_to(PROJECT)))]
+
+
+def test_every_log_call_uses_a_registered_name_and_exactly_its_fields() -> None:
+    events = [one for one in ALL if one.what == "event"]
+    assert [one for one in events if one.name is None or one.fields is None or EVENTS.get(one.name) != one.fields] == []
+    assert {one.name for one in events} == set(EVENTS)
+
+
+def test_every_measurement_uses_a_registered_metric_and_exactly_its_attributes() -> None:
+    metrics = [one for one in ALL if one.what == "metric"]
+    wrong = [one for one in metrics if one.name not in METRICS or METRICS[one.name].attributes != one.fields]
+    assert wrong == []
+    assert {one.name for one in metrics} == set(METRICS)
+
+
+def test_every_span_is_registered() -> None:
+    spans = [one for one in ALL if one.what == "span"]
+    assert [one for one in spans if one.name not in SPANS or not (one.fields or set()) <= SPANS[one.name]] == []
+    assert {one.name for one in spans} == set(SPANS)
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('log.info("run sent", extra={"feed": 1, "run": 2, "requests": 3})', ("run sent", {"feed", "run", "requests"})),
+        ('log.info("run sent")', ("run sent", set())),
+        ('log.info(f"run {x}")', (None, set())),
+        ('log.info("run %s", x)', (None, set())),
+        ('log.exception("run sent", exc_info=True)', (None, set())),
+        ('log.info("run sent", extra=fields)', ("run sent", None)),
+        ('log.info("run sent", extra={"feed": 1} | more)', ("run sent", None)),
+    ],
+)
+def test_the_walk_sees_what_a_log_call_says(source: str, found: tuple[str | None, set[str] | None]) -> None:
+    [one] = said(source)
+    assert (one.name, one.fields) == found
+
+
+def test_no_field_hides_what_a_log_record_has_already() -> None:
+    taken = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+    assert {name: sorted(taken & fields) for name, fields in EVENTS.items() if taken & fields} == {}
+
+
+def test_names_are_flat_and_fit_for_a_query() -> None:
+    fields = {name for names in [*EVENTS.values(), *SPANS.values()] for name in names}
+    fields |= {name for metric in METRICS.values() for name in metric.attributes}
+    assert [name for name in fields if not re.fullmatch(r"[a-z]+(_[a-z]+)*", name)] == []
+    assert [name for name in METRICS if not re.fullmatch(r"connector(\.[a-z]+)+", name)] == []
+    assert [name for name in EVENTS if not re.fullmatch(r"[a-z]+( [a-z]+)*", name)] == []
+
+
+def test_no_field_is_one_that_could_hold_a_person() -> None:
+    """A run's people are counted. externalId is for the files that HR and ops read, and not for telemetry."""
+    fields = {name for names in [*EVENTS.values(), *SPANS.values()] for name in names}
+    suspicious = {"name", "drop", "blob", "path", "url", "body", "value", "message", "reason", "external_id", "user"}
+    assert fields & suspicious == set()
+
+
+def test_the_documentation_has_every_name_with_its_fields_and_units() -> None:
+    text = (PROJECT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
+    words = {cells[0].strip("`"): cells[1:] for cells in rows}
+    for name, fields in EVENTS.items():
+        assert set(re.findall(r"`(\w+)`", words[name][0])) == _short(fields), name
+    for name, fields in SPANS.items():
+        assert set(re.findall(r"`(\w+)`", words[f"{name} (span)"][0])) == _short(fields), name
+    for name, metric in METRICS.items():
+        kind, unit, attributes, about = words[name]
+        assert (kind, unit.strip("`"), about) == (metric.kind, metric.unit, metric.about), name
+        assert set(re.findall(r"`(\w+)`", attributes)) == metric.attributes, name
+
+
+def _short(fields: frozenset[str]) -> set[str]:
+    """`rows_…` and `outcome_…` stand for all of their kind in the documentation's tables."""
+    return {re.sub("^(rows|outcome)_.*", r"\1_", name) for name in fields}
+
+
+# ---- off
+
+
+def test_without_a_connection_string_nothing_of_opentelemetry_is_imported() -> None:
+    code = (
+        "import sys, asyncio\n"
+        "import function_app, connector.pipeline\n"
+        "from connector.telemetry import invocation, measure, span\n"
+        "async def main():\n"
+        "    async with invocation('on_tick', ''):\n"
+        "        with span('plan', feed='a', run='b') as one: one.set(requests=1)\n"
+        "        measure('connector.quota.left', 1)\n"
+        "asyncio.run(main())\n"
+        "print([name for name in sys.modules if name.startswith(('opentelemetry', 'azure.monitor'))])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env={"HR_STORAGE": "UseDevelopmentStorage=true", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_functions_imports_nothing_that_only_their_work_needs() -> None:
+    heavy = ("connector.pipeline", "connector.readers", "connector.mapping", "connector.telemetry", "connector.graph")
+    others = ("httpx", "pydantic", "yaml", "jinja2", "regex", "opentelemetry", "azure.storage.queue")
+    code = f"import sys, function_app; print([name for name in {(*heavy, *others)!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env={"HR_STORAGE": "UseDevelopmentStorage=true", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+# ---- on
+
+
+@dataclass(slots=True)
+class Heard:
+    """All that was exported, in memory."""
+
+    exporter: OpenTelemetry
+    spans_kept: InMemorySpanExporter
+    reader: InMemoryMetricReader
+    logs_kept: InMemoryLogRecordExporter
+    points: list[tuple[str, dict[str, Any], Any]] = field(default_factory=list)
+
+    @property
+    def spans(self) -> tuple[ReadableSpan, ...]:
+        return self.spans_kept.get_finished_spans()
+
+    def metrics(self) -> dict[tuple[str, tuple[tuple[str, Any], ...]], float]:
+        """Sums and last values of our own metrics, by name and attributes."""
+        data = self.reader.get_metrics_data()
+        found: dict[tuple[str, tuple[tuple[str, Any], ...]], float] = {}
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    for point in metric.data.data_points:
+                        key = (metric.name, tuple(sorted((point.attributes or {}).items())))
+                        found[key] = point.sum if hasattr(point, "sum") else point.value
+        return found
+
+    def events(self) -> list[tuple[str, dict[str, Any]]]:
+        return [
+            (str(kept.log_record.body), dict(kept.log_record.attributes or {}))
+            for kept in self.logs_kept.get_finished_logs()
+        ]
+
+    def event(self, name: str) -> list[dict[str, Any]]:
+        return [fields for found, fields in self.events() if found == name]
+
+    def text(self) -> str:
+        """Everything, as it could be written anywhere."""
+        return "\n".join(
+            [span.to_json() for span in self.spans]
+            + [kept.to_json() for kept in self.logs_kept.get_finished_logs()]
+            + [json.dumps([list(key), value], default=str) for key, value in self.metrics().items()]
+        )
+
+
+@contextmanager
+def listening() -> Iterator[Heard]:
+    """Telemetry is on, and goes to memory."""
+    spans, reader, logs = InMemorySpanExporter(), InMemoryMetricReader(), InMemoryLogRecordExporter()
+    tracers, loggers = TracerProvider(), LoggerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(spans))
+    loggers.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    meters = MeterProvider([reader])
+    handler = LoggingHandler(logger_provider=loggers)
+    ours = logging.getLogger(telemetry.LOGGER)
+    level = ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    exporter = OpenTelemetry(tracers, meters, loggers)
+    try:
+        with telemetry.exporting_to(exporter):
+            yield Heard(exporter, spans, reader, logs)
+    finally:
+        exporter.close()
+        ours.removeHandler(handler)
+        ours.setLevel(level)
+        for provider in (tracers, meters, loggers):
+            provider.shutdown()
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    with listening() as found:
+        yield found
+
+
+@pytest.fixture
+def account(azurite: Azurite, containers: dict[str, str], sandbox: Sandbox) -> Iterator[Account]:
+    with BlobServiceClient.from_connection_string(azurite.connection_string, logger=SILENT) as service:
+        made = Account(service=service, containers=containers)
+        made.environment = {**azurite.environment(), **sandbox.identity_environment(), **containers}
+        made.prepare()
+        yield made
+
+
+@pytest.fixture
+def identity(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the credential takes from the environment is the one thing that cannot be passed in."""
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.setenv(name, account.environment[name])
+
+
+PEOPLE = [*workers(120), worker(1), worker(121, State="?"), worker(122, Login="zyx.1")]
+# HR names files, and a name may be a person's.
+DROP = "people/Zyxgiven Zyxfamily leaves.csv"
+
+
+def home(account: Account, tracers: Any = None) -> str:
+    """Brings the drop home in several ticks, each an invocation with a span of the host's; the run's id."""
+    account.feed("people", feed_file() + "expect: every 24h\n")
+    account.drop(DROP, csv_of(PEOPLE))
+    settings = Settings.of(account.environment)
+
+    async def tick() -> None:
+        async with invocation("on_tick", ""), connected(settings, credential=managed_identity) as pipeline:
+            await pipeline.on_tick()
+
+    for _ in range(20):
+        with trace.use_span(tracers.start_span("on_tick"), end_on_exit=True):
+            asyncio.run(tick())
+        if account.summary("people")["state"] == "settled":
+            return str(account.summary("people")["run"])
+    raise AssertionError(account.summary("people"))
+
+
+@pytest.fixture
+def run(account: Account, identity: None, heard: Heard) -> str:
+    return home(account, heard.exporter._tracers.get_tracer("host"))
+
+
+def test_nobody_is_in_what_is_exported(run: str, account: Account, heard: Heard) -> None:
+    text = heard.text()
+    assert run in text
+    assert leaks(text) == []
+    assert [word for word in ("leaves", "7001", "Works", "Entra", "sourceIdentity") if word in text] == []
+    # The sample's people were there to be told of.
+    assert leaks(b"".join(account.summaries().values()).decode("utf-8", "replace")) != []
+
+
+def test_a_run_is_one_trace_whoever_worked_on_it(run: str, heard: Heard) -> None:
+    expected = run_context("people", run)
+    mine = [span for span in heard.spans if span.context and span.context.trace_id == expected.trace_id]
+    names = Counter(span.name for span in mine)
+    assert names["plan"] == names["read"] == names["spool"] == names["send"] == 1
+    assert names["settle"] >= 1
+    roots = {span.name for span in mine if span.parent and span.parent.span_id == expected.span_id}
+    assert roots == {"plan", "send", "settle"}
+    invocations = {span.context.span_id for span in heard.spans if span.name == "on_tick" and span.context}
+    linked = {link.context.span_id for span in mine if span.name in roots for link in span.links}
+    assert linked and linked <= invocations
+    strays = [span.name for span in heard.spans if span.name in SPANS and span not in mine]
+    assert set(strays) <= {"poll"}
+
+
+def test_spans_have_the_counts_of_what_was_done(run: str, heard: Heard) -> None:
+    spans = {span.name: dict(span.attributes or {}) for span in heard.spans if span.name in SPANS}
+    assert {name: set(attributes) for name, attributes in spans.items()} == dict(SPANS)
+    assert {name: spans["plan"][name] for name in ("feed", "run", "state", "requests", "rows_send")} == {
+        "feed": "people",
+        "run": run,
+        "state": "sending",
+        "requests": 3,
+        "rows_send": 121,
+    }
+    assert (spans["read"]["rows"], spans["spool"]["requests"]) == (123, 3)
+    assert (spans["send"]["requests"], spans["send"]["left"]) == (3, 0)
+    assert (spans["settle"]["state"], spans["settle"]["events"] >= 121) == ("settled", True)
+
+
+def test_each_call_to_graph_can_be_found_by_microsofts_support(run: str, sandbox: Sandbox, heard: Heard) -> None:
+    uploads = {
+        (seen.client_request_id, seen.request_id)
+        for seen in sandbox.report.requests
+        if seen.endpoint is Endpoint.UPLOAD
+    }
+    send = next(span for span in heard.spans if span.name == "send")
+    calls = [
+        span for span in heard.spans if span.parent and send.context and span.parent.span_id == send.context.span_id
+    ]
+    posts = [dict(span.attributes or {}) for span in calls if span.name == "POST"]
+    assert {(call["client-request-id"], call["request-id"]) for call in posts} == uploads
+    assert len(uploads) == 3
+    everything = [dict(span.attributes or {}) for span in heard.spans]
+    assert [url for call in everything if "?" in (url := str(call.get("http.url", "")))] == []
+
+
+def test_metrics_add_up_to_the_summary(run: str, account: Account, heard: Heard) -> None:
+    summary = account.summary("people")
+    found = heard.metrics()
+
+    def by(name: str, attribute: str) -> dict[str, float]:
+        return {
+            str(dict(attributes)[attribute]): value
+            for (metric, attributes), value in found.items()
+            if metric == name and value
+        }
+
+    assert by("connector.rows", "decision") == {"send": 121, "rejected": 1, "duplicate": 1}
+    expected = {name: count for name, count in summary["outcomes"].items() if count}
+    assert by("connector.outcomes", "outcome") == expected
+    uploads = {
+        dict(a)["status"]: v for (n, a), v in found.items() if n == "connector.requests" and ("call", "upload") in a
+    }
+    assert uploads == {"202": 3}
+    assert found["connector.quota.left", ()] == 2000 - 3
+    assert 0 < found["connector.window.use", ()] <= 1
+    feed = (("feed", "people"),)
+    assert {name: found[name, feed] for name in ("connector.spool.depth", "connector.runs.open")} == {
+        "connector.spool.depth": 0,
+        "connector.runs.open": 0,
+    }
+    assert found["connector.run.duration", feed] >= 0
+    names = {name for name, _ in found if name.startswith("connector.")}
+    assert names == set(METRICS) - {"connector.throttled"}
+
+
+def test_every_event_that_was_exported_is_registered(run: str, heard: Heard) -> None:
+    events = heard.events()
+    assert [(name, sorted(fields)) for name, fields in events if EVENTS.get(name) != frozenset(fields)] == []
+    assert {"run planned", "request sent", "run sent", "run settled", "feed status", "connector status"} <= {
+        name for name, _ in events
+    }
+    assert {fields["result"] for fields in heard.event("invocation ended")} == {"completed"}
+
+
+def test_log_records_of_a_run_are_in_its_trace(run: str, heard: Heard) -> None:
+    expected = run_context("people", run).trace_id
+    sent = [
+        kept.log_record.trace_id
+        for kept in heard.logs_kept.get_finished_logs()
+        if kept.log_record.body in {"request sent", "run settled"}
+    ]
+    assert set(sent) == {expected}
+
+
+def test_a_tick_states_what_is_open_due_and_left(
+    account: Account, identity: None, azurite: Azurite, heard: Heard
+) -> None:
+    account.feed("people", feed_file() + "expect: every 24h\n")
+    account.feed("quiet", feed_file() + "expect: every 2d\n")
+    account.feed("broken", "mapping: 1\n")
+    account.drop("people/today.csv", csv_of(workers(3)))
+    account.bring_home("people")
+    latest = {fields["feed"]: fields for fields in heard.event("feed status")}
+    assert set(latest) == {"people", "quiet", "broken"}
+    assert latest["people"]["last_drop_hours"] < 1
+    assert {**latest["people"], "last_drop_hours": 0} == {
+        "feed": "people",
+        "open_runs": 0,
+        "oldest_open_hours": None,
+        "last_drop_hours": 0,
+        "expected_hours": 24.0,
+        "overdue_hours": 0.0,
+        "spooled": 0,
+        "job": "Active",
+    }
+    assert latest["quiet"]["expected_hours"] == 48.0
+    assert {name: latest["broken"][name] for name in ("job", "expected_hours", "last_drop_hours")} == {
+        "job": "unknown",
+        "expected_hours": None,
+        "last_drop_hours": None,
+    }
+    status = heard.event("connector status")[-1]
+    assert {name: status[name] for name in ("open_runs", "quota_limit", "quota_left", "quota_used_percent")} == {
+        "open_runs": 0,
+        "quota_limit": 2000,
+        "quota_left": 1999,
+        "quota_used_percent": 0.1,
+    }
+    assert isinstance(status["poison_messages"], int)
+
+
+def test_poison_messages_are_counted(azurite: Azurite, containers: dict[str, str]) -> None:
+    from connector.poison import poison_count
+
+    settings = Settings.of({**azurite.environment(), **containers})
+    with QueueClient.from_connection_string(azurite.connection_string, QUEUE) as queue:
+        if poison_count(settings, None)() == 0:
+            queue.create_queue()
+        before = poison_count(settings, None)()
+        message = queue.send_message("one")
+        assert (before, poison_count(settings, None)()) == (0, 1)
+        queue.delete_message(message)
+    assert poison_count(Settings.of({"HR_STORAGE__blobServiceUri": "https://a.invalid"}), None)() is None
+
+
+# ---- facts
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def run_id(hours: float) -> str:
+    return f"{NOW - timedelta(hours=hours):%Y%m%dT%H%M%SZ}-0123456789ab"
+
+
+def test_a_feed_is_overdue_from_its_last_drop_or_else_from_its_feed_file() -> None:
+    entries = [
+        RunEntry("late", run_id(60), State.SETTLED),
+        RunEntry("late", run_id(30), State.SETTLING, [1, 2]),
+        RunEntry("late", run_id(40), State.HELD, [3]),
+        RunEntry("gone", run_id(5), State.REJECTED),
+    ]
+    every = timedelta(hours=24)
+    files = {
+        "late": FeedFile(written=NOW - timedelta(days=90), every=every, job="/jobs/1"),
+        "never": FeedFile(written=NOW - timedelta(hours=25), every=every, job="/jobs/2"),
+        "whenever": FeedFile(written=NOW - timedelta(days=9), job="/jobs/3"),
+    }
+    nothing: dict[str, Any] = {"open_runs": 0, "oldest_open_hours": None, "spooled": 0}
+    assert feed_facts(entries, files, NOW) == [
+        FeedFacts(feed="gone", last_drop_hours=5.0, expected_hours=None, overdue_hours=None, **nothing),
+        FeedFacts(
+            feed="late",
+            open_runs=2,
+            oldest_open_hours=40.0,
+            last_drop_hours=30.0,
+            expected_hours=24.0,
+            overdue_hours=6.0,
+            spooled=3,
+        ),
+        FeedFacts(feed="never", last_drop_hours=None, expected_hours=24.0, overdue_hours=1.0, **nothing),
+        FeedFacts(feed="whenever", last_drop_hours=None, expected_hours=None, overdue_hours=None, **nothing),
+    ]
+
+
+def test_a_run_id_says_when_its_drop_landed() -> None:
+    assert landing(run_id(3)) == NOW - timedelta(hours=3)
+    assert landing("something-else") is None
+
+
+def test_quota_counts_calls_and_believes_graph() -> None:
+    limit = Limit(2000, 86400.0)
+    minute = int(NOW.timestamp() // 60)
+    used = Ledger(calls={minute - 5: 1500, minute - 3000: 400})
+    assert (Quota.of(used, limit, NOW), Quota.of(used, limit, NOW).used_percent) == (Quota(limit=2000, left=500), 75.0)
+    told = Ledger(quota_until=NOW + timedelta(minutes=1))
+    assert Quota.of(told, limit, NOW).used_percent == 100.0
+    assert Quota.of(told, limit, NOW + timedelta(minutes=2)).used_percent == 0.0
+
+
+# ---- failures
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StorageDown("inbox/people/Zyx: leaves.csv: the account answered 503 Busy"), "the account answered 503 Busy"),
+        (Retryable("Graph answered 504"), "Graph answered 504"),
+        (Stopped("Graph answered 403 Forbidden", advice="grant it"), "Graph answered 403 Forbidden"),
+        (Refused("InvalidValue", "zyx.1 is taken"), ""),
+        (Conflict("inbox/people/zyx.csv: changed by another instance"), ""),
+        (DropUnusable("people/zyx.csv", [Fault(message="no column 'Zyxgiven'")]), ""),
+        (KeyError("Zyxgiven"), ""),
+    ],
+)  # fmt: skip
+def test_of_a_failure_the_host_learns_its_class_and_our_own_words(error: Exception, told: str, heard: Heard) -> None:
+    async def fail() -> None:
+        async with invocation("on_drop", ""):
+            raise error
+
+    with pytest.raises(InvocationFailed) as caught:
+        asyncio.run(fail())
+    assert str(caught.value) == f"on_drop: {type(error).__name__} {told}".rstrip()
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
+    [ended] = heard.event("invocation ended")
+    assert {**ended, "seconds": 0} == {
+        "function": "on_drop",
+        "result": "failed",
+        "error": type(error).__name__,
+        "detail": told,
+        "seconds": 0,
+    }
+    assert safe_detail(error) == told
+    assert leaks(heard.text()) == []
+
+
+def test_where_telemetry_is_off_an_error_passes_as_it_is() -> None:
+    async def fail() -> None:
+        async with invocation("on_drop", ""):
+            raise Retryable("inbox/a: not now")
+
+    with pytest.raises(Retryable, match="inbox/a: not now"):
+        asyncio.run(fail())
+
+
+def test_a_span_that_fails_tells_the_class_of_the_error_alone(heard: Heard) -> None:
+    with pytest.raises(ValueError, match="Zyxgiven"), telemetry.span("plan", feed="people", run="r"):
+        raise ValueError("Zyxgiven")
+    [span] = heard.spans
+    assert (span.status.status_code, span.status.description, list(span.events)) == (
+        trace.StatusCode.ERROR,
+        "ValueError",
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("DuplicateTargetEntries", "DuplicateTargetEntries"),
+        ("AzureActiveDirectory.Forbidden_2", "AzureActiveDirectory.Forbidden_2"),
+        ("", "none"),
+        ("Ada Lovelace is there already", "other"),
+        ("ada@contoso.com", "other"),
+        ("x" * 81, "other"),
+    ],
+)
+def test_what_does_not_look_like_a_code_is_not_told(code: str, told: str) -> None:
+    assert plain_code(code) == told
+
+
+def test_all_decisions_and_outcomes_are_told_even_where_there_are_none() -> None:
+    assert telemetry.row_counts({Decision.SEND: 2})["rows_send"] == 2
+    assert sum(telemetry.row_counts(None).values()) == 0
+    assert telemetry.outcome_counts(Outcomes(created=3))["outcome_created"] == 3
+
+
+# ---- the real distribution, to a server that stands in for Application Insights
+
+
+class _Ingestion(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    taken: list[dict[str, Any]]
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = zlib.decompress(body, zlib.MAX_WBITS | 16)
+        items = json.loads(body)
+        self.taken.extend(items)
+        answer = json.dumps({"itemsReceived": len(items), "itemsAccepted": len(items), "errors": []}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+@contextmanager
+def ingestion() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A connection string, and all envelopes that were sent there."""
+    taken: list[dict[str, Any]] = []
+    handler = type("Handler", (_Ingestion,), {"taken": taken})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        yield f"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint={url}", taken
+        server.shutdown()
+        thread.join()
+
+
+FIRE = """
+import asyncio, sys
+from pathlib import Path
+from connector.sandbox.host import registered
+if sys.argv[1] == "worker":
+    from azure.monitor.opentelemetry import configure_azure_monitor
+    # Live metrics ask a server of Microsoft's; a test asks nobody.
+    configure_azure_monitor(enable_live_metrics=False)
+[timer] = registered(Path(".")).timer
+for _ in range(3):
+    asyncio.run(timer.fire())
+"""
+
+
+@pytest.mark.parametrize("configured_by", ["us", "worker"])
+def test_application_insights_gets_registered_names_and_nobody(
+    account: Account, tmp_path: Path, configured_by: str
+) -> None:
+    account.feed("people")
+    account.drop(DROP, csv_of(PEOPLE))
+    with ingestion() as (connection_string, taken):
+        done = subprocess.run(
+            [sys.executable, "-c", FIRE, configured_by],
+            cwd=PROJECT,
+            env={
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "TMPDIR": str(tmp_path),
+                "APPLICATIONINSIGHTS_CONNECTION_STRING": connection_string,
+                # Microsoft's own statistics of its SDK would leave this machine.
+                "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+                "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+                **account.environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert (done.returncode, leaks(done.stderr), "Traceback" in done.stderr) == (0, [], False), done.stderr
+    run = account.summary("people")["run"]
+    kinds = Counter(item["data"]["baseType"] for item in taken)
+    assert {"MessageData", "RemoteDependencyData", "MetricData"} <= set(kinds)
+    messages = [
+        item["data"]["baseData"]
+        for item in taken
+        # Until our first invocation the worker's configuration takes everybody's records.
+        if item["data"]["baseType"] == "MessageData"
+        and (configured_by == "us" or item["data"]["baseData"]["properties"]["logger_name"] != "root")
+    ]
+    assert {message["message"] for message in messages} - set(EVENTS) == set()
+    # `logger_name` is the exporter's own; a None is no property.
+    wrong = [
+        message
+        for message in messages
+        if not set(message["properties"]) - {"logger_name"} <= EVENTS[message["message"]]
+    ]
+    assert wrong == []
+    planned = next(message["properties"] for message in messages if message["message"] == "run planned")
+    assert {name: planned[name] for name in ("feed", "run", "requests")} == {
+        "feed": "people",
+        "run": run,
+        "requests": "3",
+    }
+    spans = [item for item in taken if item["data"]["baseType"] == "RemoteDependencyData"]
+    trace_id = f"{run_context('people', run).trace_id:032x}"
+    mine = {item["data"]["baseData"]["name"] for item in spans if item["tags"]["ai.operation.id"] == trace_id}
+    assert {"plan", "read", "spool", "send", "settle"} <= mine
+    uploads = [
+        item["data"]["baseData"]
+        for item in spans
+        if item["data"]["baseData"]["name"].startswith("POST ") and item["tags"]["ai.operation.id"] == trace_id
+    ]
+    assert len(uploads) == 3, [(item["time"], item["data"]["baseData"]["name"]) for item in spans]
+    assert [upload for upload in uploads if not {"request-id", "client-request-id"} <= set(upload["properties"])] == []
+    metrics = {
+        metric["name"]
+        for item in taken
+        if item["data"]["baseType"] == "MetricData"
+        for metric in item["data"]["baseData"]["metrics"]
+    }
+    assert {"connector.rows", "connector.quota.left", "connector.outcomes"} <= metrics
+    text = json.dumps(taken)
+    assert leaks(text) == []
+    assert [word for word in ("leaves", account.containers["INBOX_CONTAINER"], "AccountKey") if word in text] == []
+
+
+def test_the_bench_measures_what_it_says() -> None:
+    bench = importlib.import_module("bench.cold_start")
+    lines = list(bench.run(rounds=1))
+    assert len(lines) >= 3
+    assert any("goal" in line for line in lines)
