@@ -1,6 +1,6 @@
 """Sending: total time against the limit's own minimum, the sending side's CPU, and what spooling adds.
 
-The limit is scaled down with the same shape: 4 calls in any 0.5 s are the same 8 calls/s as Entra's 40 in 5 s.
+The limit is scaled down with the same shape: 20 calls in any 2.5 s are the same 8 calls/s as Entra's 40 in 5 s.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from connector.sandbox.settings import SandboxSettings
 from connector.settings import Settings
 
 REQUESTS = 320
-LIMIT = Limit(4, 0.5)
+LIMIT = Limit(20, 2.5)
 LATENCY = 0.3
 COLUMNS = [f"Column{n:02d}" for n in range(1, 21)]
 FEED = """

@@ -19,6 +19,7 @@ from connector.limits import Limit
 MARGIN = 0.003
 # Calls whose fastest round trip stands for the path's own delay.
 _SAMPLE = 400
+_WARM = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +28,7 @@ class Call:
 
     started: float
     ended: float = math.inf
+    warm: bool = False
 
 
 class Window:
@@ -44,6 +46,8 @@ class Window:
         self._span = limit.seconds * (1 + MARGIN)
         self._allowed = limit.calls
         self._in_flight = 0
+        self._most_in_flight = 0
+        self._warm = 0
         self._ended: deque[Call] = deque()
         self._round_trips: deque[float] = deque(maxlen=_SAMPLE)
         self._fastest = 0.0
@@ -76,8 +80,11 @@ class Window:
         return max(call.started, call.ended - self._fastest)
 
     def start(self, now: float) -> Call:
+        # With fewer in flight than there once were, a connection is free and need not be opened.
+        call = Call(now, warm=self._in_flight < self._most_in_flight)
         self._in_flight += 1
-        return Call(now)
+        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        return call
 
     def end(self, call: Call, now: float) -> None:
         """The answer is here, whatever it was, or the connection failed."""
@@ -85,8 +92,9 @@ class Window:
         call.ended = now
         self._ended.append(call)
         self._round_trips.append(now - call.started)
-        # The first calls open connections and say nothing of the path's delay: until there are more, any is possible.
-        if len(self._round_trips) >= min(2 * self._limit.calls, _SAMPLE):
+        self._warm += call.warm
+        # Calls that open connections say little of the path's delay: until there are others, any is possible.
+        if self._warm >= _WARM:
             self._fastest = min(self._round_trips)
 
     def throttled(self, now: float, wait: float) -> None:
