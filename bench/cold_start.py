@@ -39,7 +39,7 @@ def run(rounds: int = ROUNDS) -> Iterator[str]:
     # In turn and not one after the other, so that a busy moment is everybody's.
     samples = [[seconds(statement) for statement in statements] for _ in range(rounds)]
     base, binding, app, handlers, monitored = (statistics.median(taken) for taken in zip(*samples, strict=True))
-    # The binding is how a function gets the storage SDK, and imports azure.identity by itself: nothing of ours can help.
+    # The binding is how a function gets the storage SDK, and imports azure.identity by itself, which we cannot help.
     yield f"azure.functions and the storage SDK, as its binding    {binding * 1000:6.0f} ms   (median of {rounds})"
     yield f"  function_app.py / that                              {app / binding:6.2f}   (goal: at most 1.25)"
     yield f"azure.functions and azure.storage.blob alone           {base * 1000:6.0f} ms"

@@ -126,7 +126,7 @@ def _run(options: argparse.Namespace) -> int:
 
 async def _tick() -> int:
     from connector.pipeline import connected, developer_identity
-    from connector.report import line
+    from connector.report import aside_lines, line
     from connector.settings import Monitoring, Settings
     from connector.telemetry import invocation
 
@@ -136,6 +136,8 @@ async def _tick() -> int:
     ):
         for summary in await pipeline.on_tick():
             print(line(summary))
+        for aside in pipeline.asides:
+            print("\n".join(aside_lines(aside)))
     return 0
 
 

@@ -46,7 +46,7 @@ _OUT_OF_SCOPE: Final = (
     "The app's scoping filter leaves this person out. If that is not intended, widen the filter in the provisioning "
     "app."
 )
-_UNREADABLE: Final = (
+UNREADABLE: Final = (
     "Graph could not read this person's record: compare its attributes with the SCIM user schema and with the custom "
     "attributes that the provisioning app declares."
 )
@@ -88,7 +88,7 @@ _BY_CODE: Final[dict[str, str]] = {
             "The account that was matched before is gone. Restore it, or have an administrator restart the "
             "provisioning job, which matches everybody anew.",
         ),
-        ("InvalidDataFormat", _UNREADABLE),
+        ("InvalidDataFormat", UNREADABLE),
         ("MandatoryFieldsMissing MissingValues", _MISSING),
         ("SchemaAttributeNotFound", _UNKNOWN_ATTRIBUTE),
         (
@@ -130,7 +130,7 @@ _BY_PHRASE: Final[tuple[tuple[str, str], ...]] = (
     ("invalidattributesyntax", _EMPTY),
     ("insuff_access_rights", _BY_CODE["insufficientaccessrights-secerr"]),
     ("as the manager of", _MANAGER),
-    ("invalid data format", _UNREADABLE),
+    ("invalid data format", UNREADABLE),
 )
 
 _WHITE: Final = re.compile(r"\s+")

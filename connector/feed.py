@@ -244,11 +244,11 @@ class FileOptions(_Model):
     def _options_of_the_format(self) -> FileOptions:
         if self.format == "fixed" and not self.columns:
             raise _wrong("declares fixed-width columns nowhere", "add columns: {Name: 1-10, …}")
-        if self.format is None and self.columns:
-            raise _wrong("has columns, which only fixed-width files have", "add format: fixed, or delete columns")
+        # Only fixed-width files have declared columns: they say the format.
+        told = self.format or ("fixed" if self.columns else None)
         for option, formats in _FORMATS_OF_OPTION.items():
-            if self.format is not None and option in self.model_fields_set and self.format not in formats:
-                raise _wrong(f"has {option!r}, which means nothing for {self.format}", "delete one of the two")
+            if told is not None and option in self.model_fields_set and told not in formats:
+                raise _wrong(f"has {option!r}, which means nothing for {told}", "delete one of the two")
         return self
 
 

@@ -37,6 +37,9 @@ TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 CONNECTIONS = 17
 # A page holds hundreds of events: a log that needs more pages than this is a link that leads in circles.
 MAX_PAGES = 20_000
+# Report APIs allow about 5 requests per 10 s ("Identity and access reports" in Graph's page on throttling limits): a
+# 429 without Retry-After is over by then, and hardly before.
+LOG_WINDOW = 10.0
 # A token is renewed this long before it expires, so that none expires on its way.
 TOKEN_MARGIN = 300.0
 
@@ -52,7 +55,7 @@ _NOT_FOUND = "compare the feed's endpoint with Provisioning API Endpoint in the 
 
 
 class Throttled(Retryable):
-    """429. `wait` is Retry-After in seconds, where Graph gave one."""
+    """429. `wait` is Retry-After in seconds, where Graph gave one; of the provisioning log, else its window."""
 
 
 class TokenRefused(Retryable):
@@ -247,7 +250,7 @@ def _raise_for_status(kind: str, answer: httpx.Response, clock: Clock) -> None:
     said = f"Graph answered {status} {code}".rstrip()
     wait = retry_after(answer.headers.get("Retry-After"), clock.now())
     if status == 429:
-        raise Throttled(said, wait=wait)
+        raise Throttled(said, wait=LOG_WINDOW if wait is None and kind == "log" else wait)
     if status in {408, 425} or status >= 500:
         raise Retryable(said, wait=wait)
     if status == 401:

@@ -64,7 +64,7 @@ def draft(table: Table, *, name: str) -> str:
     for column in columns:
         column.identifying = not identifiers or column in identifiers or hr.MANAGER in hr.candidates(column.name)
     _read(table, columns)
-    text = "\n".join(_Drafting(columns, name, table.notes).lines())
+    text = "\n".join(_Drafting(columns, name, table.notes).lines()).rstrip("\n") + "\n"
     load_feed(text.encode(), name=f"the draft for {name}", graph=None)
     return text
 

@@ -22,7 +22,7 @@ from connector.graph import Graph, TokenSource
 from connector.planning import SPOOLERS, Planner
 from connector.poison import poison_count
 from connector.report import parse_summary
-from connector.run import Drop, Run, State, Summary
+from connector.run import Aside, Drop, Run, State, Summary
 from connector.secrets import Secrets, vault_secrets
 from connector.settings import Settings
 from connector.settling import Settler
@@ -73,6 +73,12 @@ class Pipeline:
             random_source=random_source,
         )
         self._observer = Observer(store, graph, clock, settings, feed=self._planner.feed, poison=poison)
+        self._asides: tuple[Aside, ...] = ()
+
+    @property
+    def asides(self) -> tuple[Aside, ...]:
+        """Of every feed, by name, what the last sweep found in the inbox and passed over."""
+        return self._asides
 
     async def on_drop(self, path: str) -> None:
         """A blob has landed at `<feed>/<name>`: plans it and what of its feed was left before it, then sends.
@@ -105,6 +111,8 @@ class Pipeline:
             raise
         except ConnectorError as error:
             errors.append(error)
+        for drop in (drop for aside in self._asides for drop in aside.waiting):
+            log.warning("marker missing", extra={"feed": drop.feed, "run": drop.run_id})
         for step in (self._drain, self._settle):
             try:
                 for key in await step():
@@ -157,10 +165,12 @@ class Pipeline:
         by_feed: dict[str, list[Drop]] = {}
         for drop in self._store.drops(only):
             by_feed.setdefault(drop.feed, []).append(drop)
-        for feed, blobs in by_feed.items():
+        asides: list[Aside] = []
+        for feed, blobs in sorted(by_feed.items()):
             files = self._planner.files(feed)
             names = {blob.name for blob in blobs}
             ignored = 0
+            overdue: list[Drop] = []
             for blob in blobs:
                 marker = files.marker_of(blob.name)
                 if files.drop_of(blob.name) is not None:
@@ -170,9 +180,12 @@ class Pipeline:
                 elif marker is None or marker in names:
                     yield blob
                 elif self._clock.now() - blob.landed > MARKER_OVERDUE:
-                    log.warning("marker missing", extra={"feed": feed, "run": blob.run_id})
+                    overdue.append(blob)
             if ignored:
                 log.info("blobs ignored", extra={"feed": feed, "blobs": ignored})
+            if ignored or overdue:
+                asides.append(Aside(feed=feed, ignored=ignored, waiting=tuple(overdue)))
+        self._asides = tuple(asides)
 
     def _to_be_planned(self, overview: Mapping[tuple[str, str], RunEntry], key: tuple[str, str]) -> bool:
         entry = overview.get(key)

@@ -28,7 +28,7 @@ from connector.errors import (
     StorageDown,
     Unusable,
 )
-from connector.feed import Files
+from connector.feed import Files, parse
 from connector.mapping import BoundMapping, LoadedFeed, load_feed
 from connector.plan import BulkRequest, last_rows, plan
 from connector.readers import BadRow, ScimTable, Table, open_drop
@@ -76,9 +76,15 @@ class Planner:
         return load_feed(text, name=path, files=self._beside, graph=self._settings.graph), etag
 
     def files(self, name: str) -> Files:
-        """The feed's rules on which blobs are drops; the defaults while its feed file cannot be used."""
+        """The feed's rules on which blobs are drops; the defaults while these cannot be made out.
+
+        They count whatever else is wrong with the feed file, lest markers and what is to be ignored become runs.
+        """
+        found = self._store.feed_file(name)
+        if found is None:
+            return Files()
         try:
-            return self.feed(name)[0].feed.files
+            return parse(found[0], name=name, graph=self._settings.graph).feed.files
         except FeedUnusable:
             return Files()
 
@@ -277,7 +283,7 @@ def plaintext(
         return decrypt(
             opened(),
             private_key=secrets.read(pgp.key),
-            passphrase=secrets.read(pgp.passphrase).decode().strip() if pgp.passphrase else None,
+            passphrase=secrets.text(pgp.passphrase) if pgp.passphrase else None,
             signers=[secrets.read(signer) for signer in pgp.signed_by],
             name=name,
         ).read()
@@ -319,7 +325,13 @@ def decide(
         second = table()
         warned: Counter[Fault] = Counter()
         yield from plan(second, mapping, last, warned)
-        yield (*second.notes, *(f"{count} rows: {fault}" for fault, count in warned.most_common(NOTED_WARNINGS)))
+        yield (
+            *second.notes,
+            *(
+                f"{count} {'row' if count == 1 else 'rows'}: {fault}"
+                for fault, count in warned.most_common(NOTED_WARNINGS)
+            ),
+        )
     except Unusable as error:
         raise DropRejected(error, counted.rows) from error
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
+from connector.errors import Fault, Unusable
 from connector.local_files import feed_of, landed_at
 from connector.plan import BulkRequest
 from connector.planning import DropRejected, decide, plaintext
@@ -24,31 +27,40 @@ def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
     feed = feed_of(feed_path)
     landed = landed_at(file_path)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        for stale in out.glob("[0-9][0-9][0-9][0-9][0-9][0-9]*.json"):
-            stale.unlink()
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for stale in out.glob("[0-9][0-9][0-9][0-9][0-9][0-9]*.json"):
+                stale.unlink()
+        except OSError as error:
+            fault = Fault(message=f"cannot be written to: {error.strerror}", advice="name a directory of yours")
+            raise Unusable(str(out), [fault]) from error
     counts: Counter[Decision] = Counter()
     unsent: list[PlannedRow] = []
     requests = 0
     notes: tuple[str, ...] = ()
-    try:
-        opened = plaintext(lambda: file_path.open("rb"), name=str(file_path), feed=feed, secrets=no_secrets())
-        for item in decide(opened, name=str(file_path), landed=landed, feed=feed):
-            if isinstance(item, BulkRequest):
-                requests += 1
-                if out is None:
-                    sys.stdout.buffer.write(item.body + b"\n")
+    with ExitStack() as files:
+
+        def opened() -> BinaryIO:
+            return files.enter_context(file_path.open("rb"))
+
+        try:
+            source = plaintext(opened, name=str(file_path), feed=feed, secrets=no_secrets())
+            for item in decide(source, name=str(file_path), landed=landed, feed=feed):
+                if isinstance(item, BulkRequest):
+                    requests += 1
+                    if out is None:
+                        sys.stdout.buffer.write(item.body + b"\n")
+                    else:
+                        (out / f"{item.number:06d}.json").write_bytes(item.body)
+                elif isinstance(item, tuple):
+                    notes = item
                 else:
-                    (out / f"{item.number:06d}.json").write_bytes(item.body)
-            elif isinstance(item, tuple):
-                notes = item
-            else:
-                counts[item.decision] += 1
-                if item.decision in {Decision.REJECTED, Decision.DUPLICATE}:
-                    unsent.append(item)
-        sys.stdout.flush()
-    except DropRejected as error:
-        raise error.cause from None
+                    counts[item.decision] += 1
+                    if item.decision in {Decision.REJECTED, Decision.DUPLICATE}:
+                        unsent.append(item)
+            sys.stdout.flush()
+        except DropRejected as error:
+            raise error.cause from None
     _tell(counts, unsent, notes, requests)
     if out is not None:
         (out / "rejects.csv").write_text("".join(rejects_csv(unsent)), encoding="utf-8", newline="")

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from connector.advice import advise, without_values
+from connector.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
 from connector.errors import Fault, Unusable
-from connector.run import Decision, Ending, Outcome, Outcomes, PlannedRow, Rows, State, Summary
+from connector.run import Aside, Decision, Ending, Outcome, Outcomes, PlannedRow, Rows, State, Summary
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -141,6 +141,10 @@ def advice_for(ending: Ending) -> str:
         return ending.advice
     if ending.outcome is Outcome.UNCONFIRMED and not ending.code:
         return _UNCONFIRMED_ADVICE
+    if ending.outcome is Outcome.REFUSED:
+        # Entra never had this person: its log has no entry to look up.
+        found = advise(ending.code, ending.reason)
+        return UNREADABLE if found in {"", LOOK_IT_UP} else found
     if ending.outcome in FAILURES or ending.outcome is Outcome.SKIPPED:
         return advise(ending.code, ending.reason)
     return ""
@@ -317,6 +321,21 @@ def line(summary: Summary) -> str:
         text += f"; {summary.problem.code}: {summary.problem.message}"
         text += f" ({summary.problem.advice})" if summary.problem.advice else ""
     return _printable(text)
+
+
+def aside_lines(aside: Aside) -> list[str]:
+    """What `line` is for a run: one printable line for each thing that has none. No file is named, as nobody is."""
+    lines = []
+    if aside.ignored:
+        blobs = "1 blob" if aside.ignored == 1 else f"{aside.ignored} blobs"
+        lines.append(f"{aside.feed}: {blobs} ignored (leftovers of transfers, or not matched by files:)")
+    if aside.waiting:
+        count = len(aside.waiting)
+        drops = "1 drop waits" if count == 1 else f"{count} drops wait"
+        oldest = min(drop.landed for drop in aside.waiting).astimezone(UTC)
+        landed = f"{'landed' if count == 1 else 'the oldest landed'} {oldest:%Y-%m-%d %H:%M} UTC"
+        lines.append(f"{aside.feed}: {drops} for a marker (files: ready) that is overdue; {landed}")
+    return [_printable(text) for text in lines]
 
 
 def table(summary: Summary) -> list[TableLine]:

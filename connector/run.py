@@ -231,6 +231,18 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """What of a feed's inbox folder has no run, nor a summary to say so.
+
+    `ignored` is how many blobs are no drops by the feed's `files:`. `waiting` are drops whose marker is overdue.
+    """
+
+    feed: str
+    ignored: int = 0
+    waiting: tuple[Drop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryDrop:
     name: str
     etag: str

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from connector.errors import Fault, Retryable, Stopped, Unusable
@@ -22,11 +22,13 @@ class Secrets:
     """Reads secrets by reference. `credential` makes the credential for Key Vault; None: there is none to be had.
 
     `files` says whether `file:` references are read: on the machine of whoever tries a feed out, and nowhere else.
+    `options` go to the SDK's pipeline.
     """
 
-    def __init__(self, credential: Callable[[], TokenCredential] | None, *, files: bool) -> None:
+    def __init__(self, credential: Callable[[], TokenCredential] | None, *, files: bool, **options: Any) -> None:
         self._credential = credential
         self._files = files
+        self._options = options
 
     def read(self, reference: str) -> bytes:
         """What is behind `keyvault:https://…/secrets/NAME[/VERSION]` or `file:PATH`; an armoured key as it stands.
@@ -39,6 +41,14 @@ class Secrets:
             return self._from_file(reference.removeprefix(FILE))
         return reference.encode()
 
+    def text(self, reference: str) -> str:
+        """What `read` gives, as text without the line end that editors put there. Raises Unusable where it is none."""
+        try:
+            return self.read(reference).decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            # Not from the error, which holds the secret.
+            raise Unusable("pgp", [Fault(message=f"what {reference} names is no UTF-8 text")]) from None
+
     def _from_vault(self, url: str) -> bytes:
         from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
         from azure.keyvault.secrets import SecretClient
@@ -49,9 +59,17 @@ class Secrets:
             )
         parts = urlsplit(url)
         name, _, version = parts.path.removeprefix("/secrets/").partition("/")
-        client = SecretClient(f"https://{parts.hostname}", self._credential())
+        # The SDK's ten retries take minutes, and the next tick is the longer wait. A redirect is another host.
+        options = {"retry_total": 2, "permit_redirects": False, "logging_enable": False, **self._options}
+        client = SecretClient(f"https://{parts.hostname}", self._credential(), **options)
         try:
             value = client.get_secret(name, version or None).value
+        except ValueError as error:
+            # How the SDK says that the vault's challenge names the resource of another domain.
+            raise Stopped(
+                f"{parts.hostname} does not answer as a key vault of its cloud does",
+                advice="see whether pgp: in the feed file names the right vault, and who answers in its place",
+            ) from error
         except ClientAuthenticationError as error:
             raise Retryable(f"no token for the key vault {parts.hostname}") from error
         except HttpResponseError as error:
@@ -76,7 +94,7 @@ class Secrets:
         try:
             return Path(path).read_bytes()
         except OSError as error:
-            raise Unusable(f"{FILE}{path}", [Fault(message=f"cannot be read: {error.strerror}")]) from None
+            raise Unusable("pgp", [Fault(message=f"{FILE}{path} cannot be read: {error.strerror}")]) from None
 
 
 def no_secrets() -> Secrets:

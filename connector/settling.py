@@ -248,7 +248,8 @@ class Settler:
             overdue = readable and opened.silent_for(self._settings.settle_deadline, now)
             opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, now))
             waiting = any(ending.outcome is Outcome.WAITING for ending in opened.endings())
-            if overdue or not waiting:
+            # Half a log says who was mentioned, and not what it said last, nor which of two runs it is about.
+            if overdue or (readable and not waiting):
                 run = replace(run, state=State.SETTLED, times=replace(run.times, settled=now), problem=None)
         opened.run = run
         self._publish(opened)

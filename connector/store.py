@@ -261,7 +261,12 @@ class Store:
         policy = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=retries, random_jitter_range=1)
         options = {"retry_policy": policy, "logging_enable": False, "logger": SILENT, **options}
         if settings.connection_string:
-            service = BlobServiceClient.from_connection_string(settings.connection_string, **options)
+            try:
+                service = BlobServiceClient.from_connection_string(settings.connection_string, **options)
+            except ValueError:
+                advice = "copy it whole: DefaultEndpointsProtocol=…;AccountName=…;AccountKey=…"
+                fault = Fault(message="the setting HR_STORAGE is no connection string", advice=advice)
+                raise Unusable("settings", [fault]) from None
         else:
             service = BlobServiceClient(settings.blob_service, credential=credential, **options)
         return cls(service, settings)
@@ -269,10 +274,15 @@ class Store:
     # inbox and config: read only
 
     def drops(self, feed: str | None = None) -> Iterator[Drop]:
-        """Every blob of the inbox that lies in a feed's folder (in the one given), in no particular order."""
+        """Every blob of the inbox that lies in a feed's folder (in the one given), in no particular order.
+
+        A folder within it is among them where storage lists it as a blob: its name ends in "/".
+        """
         for blob in _listing(self._inbox, f"{feed}/" if feed else ""):
             folder, _, name = blob.name.partition("/")
-            if folder and name and not name.endswith("/") and not _is_folder(blob):
+            if folder and name:
+                if _is_folder(blob):
+                    name = f"{name.rstrip('/')}/"
                 yield Drop(feed=folder, name=name, etag=_etag(blob.etag), bytes=blob.size, landed=blob.last_modified)
 
     def drop(self, path: str) -> Drop | None:

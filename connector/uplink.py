@@ -70,6 +70,7 @@ class Sending:
     missing: list[int] = field(default_factory=list)
     turn: int = 0
     problem: Problem | None = None
+    said: str = ""
     sent: int = 0
     span: telemetry.Span = field(default_factory=lambda: telemetry.NO_SPAN)
 
@@ -279,11 +280,12 @@ class _Session:
         if found is None or found[0].state is not State.SENDING:
             return None
         run, etag = found
+        said = run.problem.code if run.problem else ""
         try:
             path = await asyncio.to_thread(self._upload_path, run)
         except Unusable as error:
             self._stopped_feeds.add(feed)
-            await self._note(run, etag, Problem(code="feed", message=str(error), advice="mend the feed file"))
+            await self._note(run, etag, Problem(code="feed", message=str(error), advice="mend the feed file"), said)
             return None
         # The feed may name another endpoint by now: whoever stopped for a wrong one goes on with the right one.
         run = replace(run, upload_path=path)
@@ -304,7 +306,7 @@ class _Session:
             with suppress(Conflict):
                 etag = await asyncio.to_thread(self._store.save_run, run, etag)
         span = telemetry.begin("send", feed=feed, run=run_id)
-        return Sending(run, etag, path, index, receipts, left, begun, missing=missing, span=span)
+        return Sending(run, etag, path, index, receipts, left, begun, missing=missing, said=said, span=span)
 
     def _index(self, run: Run) -> list[tuple[int, str]]:
         """How many people each body has, and what `_intact` knows it by: "" when the index and the plan are gone."""
@@ -536,12 +538,13 @@ class _Session:
             if not sending.idle:
                 problem = sending.problem or (self._pause.problem if self._pause else None)
                 with suppress(ConnectorError):
-                    await self._note(sending.run, sending.etag, problem)
+                    await self._note(sending.run, sending.etag, problem, sending.said)
 
-    async def _note(self, run: Run, etag: str, problem: Problem | None) -> None:
+    async def _note(self, run: Run, etag: str, problem: Problem | None, said: str) -> None:
         self._moved.add((run.feed, run.id))
         if problem != run.problem:
-            if problem:
+            # Once, and not at every tick; that a quota frees up at another time than it seemed is in the summary.
+            if problem and problem.code != said:
                 log.warning("run waits", extra={"feed": run.feed, "run": run.id, "code": problem.code})
             with suppress(Conflict):
                 await asyncio.to_thread(self._store.save_run, replace(run, problem=problem), etag)

@@ -11,4 +11,13 @@ from tests.servers import azurite, azurite_oauth, containers, make_sandbox, sand
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
-__all__ = ["azurite", "azurite_oauth", "collected", "containers", "make_sandbox", "nobody_is_logged", "sandbox", "virtual_clock"]
+__all__ = [
+    "azurite",
+    "azurite_oauth",
+    "collected",
+    "containers",
+    "make_sandbox",
+    "nobody_is_logged",
+    "sandbox",
+    "virtual_clock",
+]

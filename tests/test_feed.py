@@ -302,6 +302,7 @@ def test_fixed_width_columns_are_spans_or_widths() -> None:
     expected = (FixedColumn(name="A", start=1, width=10), FixedColumn(name="B", start=11, width=30))
     assert field("file: {format: fixed, columns: {A: 1-10, B: 11-40}}", "file").columns == expected
     assert field("file: {format: fixed, columns: {A: 10, B: 30}}", "file").columns == expected
+    assert field("file: {columns: {A: 10, B: 30}}", "file").columns == expected
 
 
 @pytest.mark.parametrize(
@@ -312,8 +313,8 @@ def test_fixed_width_columns_are_spans_or_widths() -> None:
          " (for example utf-8, utf-16, windows-1252, iso-8859-1)"),
         ("file: {header: [A, A]}", "'file.header' names the column 'A' twice"),
         ("file: {format: fixed}", "'file' declares fixed-width columns nowhere (add columns: {Name: 1-10, …})"),
-        ("file: {columns: {A: 1-2}}", "'file' has columns, which only fixed-width files have"
-         " (add format: fixed, or delete columns)"),
+        ("file: {columns: {A: 1-2}, sheet: x}", "'file' has 'sheet', which means nothing for fixed"
+         " (delete one of the two)"),
         ("file: {format: fixed, columns: {A: 5-2}}", "'file.columns' does not say which characters 'A' has"
          " (for example {WorkerID: 1-10, Name: 11-40} (characters, from 1) or {WorkerID: 10, Name: 30} (widths))"),
         ("file: {format: xml, sheet: x}", "'file' has 'sheet', which means nothing for xml (delete one of the two)"),

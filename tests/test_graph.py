@@ -21,7 +21,7 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from connector.clock import SystemClock
 from connector.errors import ConnectorError, Forbidden, Refused, Retryable, Stopped
-from connector.graph import Graph, Throttled, TokenRefused, TokenSource, retry_after
+from connector.graph import LOG_WINDOW, Graph, Throttled, TokenRefused, TokenSource, retry_after
 from connector.retries import retrying
 
 BASE = "https://graph.microsoft.com"
@@ -244,6 +244,12 @@ async def test_a_429_says_how_long_to_wait_where_it_does(value: str, wait: float
     with pytest.raises(Throttled) as throttled:
         await Wire([httpx.Response(429, headers=headers)]).graph.upload(PATH, b"{}")
     assert throttled.value.wait == wait
+
+
+async def test_a_429_of_the_log_without_retry_after_is_waited_for_as_long_as_its_window() -> None:
+    with pytest.raises(Throttled) as throttled:
+        await _people(Wire([httpx.Response(429)]))
+    assert throttled.value.wait == LOG_WINDOW
 
 
 def page(link: str = "", *, person: str = "7001") -> httpx.Response:

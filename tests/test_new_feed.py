@@ -205,6 +205,7 @@ def test_a_draft_loads_whatever_the_columns(columns: list[str], cells: list[list
     except Unusable:
         return
     load_feed(text.encode(), name="feed.yaml", graph=None).mapping.bind(columns, now=NOW)
+    assert text.endswith("\n") and not text.endswith("\n\n")
 
 
 def test_every_known_name_is_written_as_names_are_compared_and_belongs_to_an_attribute() -> None:

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.advice import LOOK_IT_UP, advise, without_values
+from connector.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
 from connector.errors import Fault, Unusable
 from connector.report import (
     FAILURES,
@@ -561,6 +561,12 @@ def test_outcomes_list_every_person_with_advice_where_entra_gave_none() -> None:
         ],
         ["9", "9", "skipped", "RedundantExport", "", "Nothing: the account is already up to date.", ""],
     ]
+
+
+@pytest.mark.parametrize(("code", "reason"), [("", ""), ("BadRequest", "Invalid property")])
+def test_who_was_refused_is_not_looked_for_in_entras_log(code: str, reason: str) -> None:
+    refused = Ending(row=1, external_id="1", outcome=Outcome.REFUSED, code=code, reason=reason)
+    assert advice_for(refused) == UNREADABLE
 
 
 FORMULA_STARTS = tuple("=+-@＝＋－＠")

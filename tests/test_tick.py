@@ -252,6 +252,13 @@ def test_every_setting_that_is_missing_or_malformed_is_named_at_once(account: Ac
     assert graph.requests == []
 
 
+def test_a_malformed_connection_string_is_named_and_not_shown(account: Account) -> None:
+    tick = account.with_settings(HR_STORAGE="AccountName AccountKey c2VjcmV0").tick()
+    assert (tick.code, tick.lines) == (2, [])
+    assert "settings: the setting HR_STORAGE is no connection string (copy it whole:" in tick.errors
+    assert [word for word in ("Traceback", "c2VjcmV0") if word in tick.errors] == []
+
+
 def test_storage_that_refuses_us_is_exit_code_1_and_no_trace(account: Account, azurite: Azurite) -> None:
     wrong_key = azurite.connection_string.replace("AccountKey=Eby8", "AccountKey=AAAA")
     tick = account.with_settings(HR_STORAGE=wrong_key).tick()
@@ -276,6 +283,21 @@ def test_a_feed_that_names_another_host_is_unusable_and_that_host_hears_nothing(
     account.tick_here()
     account.bring_home("people")
     assert (account.summary("people")["outcomes"], elsewhere.heard) == (outcomes(created=2), [])
+
+
+def test_half_a_log_settles_nothing(account: Account, graph: Stranger, elsewhere: Eavesdropper) -> None:
+    # Everybody is on the first page already; what the others hold, nobody knows.
+    graph.next_link = f"{elsewhere.url}/v1.0/auditLogs/provisioning?$skiptoken=1"
+    account.feed("people")
+    account.drop("people/today.csv", csv_of(workers(2)))
+    account.tick_here()
+    account.tick_here()
+    summary = account.summary("people")
+    assert (summary["state"], summary["problem"]["code"], adds_up(summary)) == ("settling", "log", True)
+
+    graph.next_link = ""
+    account.bring_home("people")
+    assert account.summary("people")["outcomes"] == outcomes(created=2)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="0,3,…", help="of one seed's schedule, these happenings alone")
     parser.add_argument("--feed", type=Path, metavar="FEED.yaml", help="a feed file of yours, with its own endpoint")
     parser.add_argument("--drops", type=Path, metavar="DIR", help="its drops, which land in the order of their names")
-    parser.add_argument("--jobs", type=int, default=1, help="how many at once (1)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many at once (one a core)")
     parser.add_argument("--most", type=int, default=5, help="stop after so many failures (5)")
     options = parser.parse_args(arguments)
     if (options.feed is None) != (options.drops is None):
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.only is not None:
         kept = [int(number) for number in options.only.split(",") if number]
         return _report_one(source, seeds[0], kept)
-    began, failures = time.monotonic(), 0
+    began, done, failures = time.monotonic(), 0, 0
     with get_context("spawn").Pool(options.jobs) as pool:
         for done, (seed, found) in enumerate(pool.imap_unordered(source.judged, seeds), 1):
             if found:

@@ -286,7 +286,9 @@ class BlobAccount:
             if given != lease.id:
                 raise Refused(412, "LeaseIdMismatchWithBlobOperation")
         elif given is not None:
-            raise Refused(412, "LeaseLost" if lease is not None else "LeaseNotPresentWithBlobOperation")
+            raise Refused(
+                412, "LeaseLost" if lease is not None and not lease.broken else "LeaseNotPresentWithBlobOperation"
+            )
         else:
             blob.lease = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 T = TypeVar("T")
+
+StorageEnd = Callable[[str, str, Mapping[str, str], bytes], Answer]
+"""Method, URL, headers and body of a request to its answer; raises what `requests` raises."""
 
 SDK_TIMEOUT = 60.0
 """Seconds until the storage SDK gives up an answer (azure-storage-blob, `read_timeout`)."""
@@ -108,7 +111,7 @@ class Host:
 
     def storage_transport(self) -> RequestsTransport:
         """For the storage SDK."""
-        return _StorageTransport(self)
+        return StorageTransport(self.storage_call)
 
     def graph_transport(self) -> httpx.AsyncBaseTransport:
         """For httpx."""
@@ -125,7 +128,8 @@ class Host:
         if in_lockstep():
             answer: Answer = outside(lambda: self.mortal(call.with_latency()))
             return answer
-        # A thread of the connector's own (it writes the spool), for which time stands still.
+        # A thread of the connector's own, for which time stands still. One writes the spool; the one that renews a
+        # run's lease counts real seconds: planning that takes 15 virtual ones loses it, a fault like others.
         return call.at_once()
 
     def rest(self, seconds: float) -> None:
@@ -228,20 +232,11 @@ def _faulted(answer: Answer | None, rule: Rule | None) -> Answer:
 class _Session:
     """What RequestsTransport needs of a `requests.Session`."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, call: StorageEnd) -> None:
+        self._call = call
 
     def request(self, method: str, url: str, *, headers: Mapping[str, str], data: Any, **_: Any) -> requests.Response:
-        body = (
-            data
-            if isinstance(data, bytes)
-            else b""
-            if data is None
-            else data.encode()
-            if isinstance(data, str)
-            else data.read()
-        )
-        answer = self._host.storage_call(method, url, headers, body)
+        answer = self._call(method, url, headers, _whole(data))
         response = requests.Response()
         response.status_code = answer.status
         response.headers = requests.structures.CaseInsensitiveDict(answer.headers)
@@ -260,9 +255,23 @@ class _Session:
         """Nothing is open."""
 
 
-class _StorageTransport(RequestsTransport):
-    def __init__(self, host: Host) -> None:
-        super().__init__(session=_Session(host), session_owner=False)
+def _whole(data: Any) -> bytes:
+    match data:
+        case None:
+            return b""
+        case bytes():
+            return data
+        case str():
+            return data.encode()
+    read: bytes = data.read()
+    return read
+
+
+class StorageTransport(RequestsTransport):
+    """For the storage SDK: its requests end in `call` instead of a socket."""
+
+    def __init__(self, call: StorageEnd) -> None:
+        super().__init__(session=_Session(call), session_owner=False)
 
 
 class VirtualRetry(ExponentialRetry):

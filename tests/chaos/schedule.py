@@ -116,6 +116,10 @@ class Schedule:
     retry_after: str = "seconds"
     minutes: float = 45.0
     """When everything that can go wrong is mended."""
+    ticks: int = 100
+    pause: float = TICK
+    """So many ticks later, so many seconds apart, every run must be final."""
+    time_limit: str = "4m"
 
 
 FEED = """\

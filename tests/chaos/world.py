@@ -42,8 +42,6 @@ from tests.chaos.schedule import (
 # Tokens are renewed by the machine's own clock: a schedule in its future sees them expire by Entra's word alone.
 START = datetime(2030, 1, 7, 8, tzinfo=UTC)
 FUNCTION_TIMEOUT = 30 * MINUTE
-MOST_TICKS = 100
-"""Ticks after the last fault until every run must be final."""
 SECOND_JOB = JOB.replace("1a03de52", "2b14ef63")
 
 
@@ -122,7 +120,7 @@ class World:
                 "GRAPH_BASE_URL": self.sandbox.base_url,
                 "SEND_LIMIT": f"{schedule.send_limit.calls}/{schedule.send_limit.seconds:g}s",
                 "SEND_QUOTA": f"{schedule.quota.calls}/{schedule.quota.seconds:g}s",
-                "SEND_TIME_LIMIT": "4m",
+                "SEND_TIME_LIMIT": schedule.time_limit,
                 "SETTLE_DEADLINE": "90m",
             }
         )
@@ -190,13 +188,13 @@ class World:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._mend()
-        for _ in range(MOST_TICKS):
+        for _ in range(self.schedule.ticks):
             tick = self._invoke("a", lambda p: p.on_tick())
             await asyncio.wait({tick})
             self.seen.ticks += 1
             if self._all_final():
                 break
-            await self.clock.sleep(TICK)
+            await self.clock.sleep(self.schedule.pause)
         for task in self._watching:
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
