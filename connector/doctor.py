@@ -172,10 +172,8 @@ class Doctor:
             storage = None if settings.connection_string else self._credential(settings.storage_client_id)
             # Somebody is waiting: what does not answer at once and once more is down.
             store = Store.connect(settings, storage, retries=1)
-        except ValueError:
-            variable = "HR_STORAGE" if settings.connection_string else "HR_STORAGE__blobServiceUri"
-            malformed = Finding(name="settings", result=Result.FAIL, message=f"the setting {variable} is malformed")
-            self.say([malformed])
+        except Unusable as error:
+            self.say(faults_of("settings", error))
             return
         if not app_only:
             self.say(settings_findings(settings))

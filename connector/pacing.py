@@ -55,7 +55,7 @@ class Window:
         self._raised = -math.inf
 
     def assume(self, calls: int, now: float) -> None:
-        """A sender before this one made `calls` of which nothing else is known than that they may be as late as now."""
+        """Somebody else made `calls`, of which nothing is known but that they may have arrived as late as now."""
         for _ in range(min(calls, self._limit.calls)):
             self._ended.append(Call(now, now))
 

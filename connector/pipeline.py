@@ -70,6 +70,7 @@ class Pipeline:
             settings,
             upload_path=self._upload_path,
             respool=self._planner.respool,
+            publish=self._settler.publish,
             random_source=random_source,
         )
         self._observer = Observer(store, graph, clock, settings, feed=self._planner.feed, poison=poison)

@@ -247,7 +247,8 @@ class Settler:
             readable = problem is None or problem.code != "log"
             overdue = readable and opened.silent_for(self._settings.settle_deadline, now)
             opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, now))
-            waiting = any(ending.outcome is Outcome.WAITING for ending in opened.endings())
+            # Also those whom a lost plan no longer names.
+            waiting = self._outcomes(opened).waiting > 0
             # Half a log says who was mentioned, and not what it said last, nor which of two runs it is about.
             if overdue or (readable and not waiting):
                 run = replace(run, state=State.SETTLED, times=replace(run.times, settled=now), problem=None)

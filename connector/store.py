@@ -260,15 +260,14 @@ class Store:
         """The account of the settings. `retries` and `options` go to the SDK's pipeline."""
         policy = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=retries, random_jitter_range=1)
         options = {"retry_policy": policy, "logging_enable": False, "logger": SILENT, **options}
-        if settings.connection_string:
-            try:
+        try:
+            if settings.connection_string:
                 service = BlobServiceClient.from_connection_string(settings.connection_string, **options)
-            except ValueError:
-                advice = "copy it whole: DefaultEndpointsProtocol=…;AccountName=…;AccountKey=…"
-                fault = Fault(message="the setting HR_STORAGE is no connection string", advice=advice)
-                raise Unusable("settings", [fault]) from None
-        else:
-            service = BlobServiceClient(settings.blob_service, credential=credential, **options)
+            else:
+                service = BlobServiceClient(settings.blob_service, credential=credential, **options)
+        except ValueError:
+            # Not from the error, which may repeat the key.
+            raise Unusable("settings", [_NO_CONNECTION if settings.connection_string else _NO_SERVICE]) from None
         return cls(service, settings)
 
     # inbox and config: read only
@@ -695,6 +694,16 @@ class PlanWriter:
 
     def add(self, row: PlannedRow) -> None:
         self._stream.write(plan_line(row))
+
+
+_NO_CONNECTION = Fault(
+    message="the setting HR_STORAGE is no connection string",
+    advice="copy it whole, as Azurite or the portal shows it",
+)
+_NO_SERVICE = Fault(
+    message="the setting HR_STORAGE__blobServiceUri is no blob endpoint",
+    advice="such as https://ACCOUNT.blob.core.windows.net",
+)
 
 
 def _create(container: ContainerClient) -> None:

@@ -36,6 +36,8 @@ IN_FLIGHT = 16
 
 REFILL_SECONDS = 10.0
 """How often a drain looks for runs that were spooled while it sends."""
+PUBLISH_SECONDS = 60.0
+"""How often the summaries of runs that are being sent are written anew."""
 
 # So often a body is made again in one drain.
 REMAKES = 5
@@ -106,6 +108,7 @@ class Uplink:
         *,
         upload_path: Callable[[Run], str],
         respool: Callable[[Run, list[int]], set[int]],
+        publish: Callable[[Run], object],
         random_source: random.Random | None = None,
     ) -> None:
         self._store = store
@@ -114,6 +117,7 @@ class Uplink:
         self._settings = settings
         self._upload_path = upload_path
         self._respool = respool
+        self._publish = publish
         self._random = random_source or random.Random()
 
     async def drain(self) -> Drained:
@@ -166,6 +170,7 @@ class _Session:
         self._settings = uplink._settings
         self._upload_path = uplink._upload_path
         self._respool = uplink._respool
+        self._publish = uplink._publish
         self._random = uplink._random
         self._lease = lease
         self._ledger = ledger
@@ -176,6 +181,7 @@ class _Session:
         self._minute = 0
         self._made = 0
         self._begun = self._clock.monotonic()
+        self._published = self._begun
         self._until = self._begun + self._settings.send_time_limit.total_seconds()
         self._feeds: dict[str, Sending] = {}
         self._stopped_feeds: set[str] = set()
@@ -260,6 +266,7 @@ class _Session:
                 await self._close_run(sending)
                 sending.end_span()
                 del self._feeds[feed]
+        await self._show_progress()
         overview = await asyncio.to_thread(self._store.overview)
         passed: set[str] = set()
         for (feed, run_id), entry in sorted(overview.items()):
@@ -274,6 +281,22 @@ class _Session:
                     if opened.idle:
                         self._changed.set()
         return any(not sending.problem for sending in self._feeds.values())
+
+    async def _job_problem(self, job_path: str) -> Problem | None:
+        """Asks for the job's status; the question takes a place in the window, as Graph may count it."""
+        problem = await job_problem(self._graph, job_path)
+        self._window.assume(1, self._clock.monotonic())
+        return problem
+
+    async def _show_progress(self) -> None:
+        """A drain may take 25 minutes, and people watch."""
+        now = self._clock.monotonic()
+        if now - self._published >= PUBLISH_SECONDS:
+            self._published = now
+            for sending in list(self._feeds.values()):
+                if sending.sent:
+                    with suppress(ConnectorError):
+                        await asyncio.to_thread(self._publish, sending.run)
 
     async def _open(self, feed: str, run_id: str) -> Sending | None:
         found = await asyncio.to_thread(self._store.run, feed, run_id)
@@ -300,7 +323,7 @@ class _Session:
                 await asyncio.to_thread(self._store.delete_request, run, number)
         left = deque(number for number in spooled if number not in receipts and number <= run.requests)
         missing = sorted(set(range(1, run.requests + 1)) - receipts.keys() - set(left))
-        problem = await job_problem(self._graph, path.rpartition("/")[0])
+        problem = await self._job_problem(path.rpartition("/")[0])
         if problem != run.problem:
             run = replace(run, problem=problem)
             with suppress(Conflict):

@@ -166,7 +166,9 @@ def test_every_setting_that_is_wrong_is_said_and_nothing_else_is_tried(account: 
 
 
 def test_a_connection_string_that_is_none_is_not_repeated(ask: Ask) -> None:
-    assert ask({"HR_STORAGE": "Password=hunter2"}) == (1, ["FAIL settings: the setting HR_STORAGE is malformed"])
+    advice = "(copy it whole, as Azurite or the portal shows it)"
+    said = f"FAIL settings: the setting HR_STORAGE is no connection string {advice}"
+    assert ask({"HR_STORAGE": "Password=hunter2"}) == (1, [said])
 
 
 def test_permissions_that_are_missing_fail_with_the_script_that_grants_them(
