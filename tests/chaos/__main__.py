@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.feed is None) != (options.drops is None):
         parser.error("--feed and --drops go together")
+    if options.drops is not None and not (options.feed.is_file() and options.drops.is_dir()):
+        parser.error("--feed wants a feed file and --drops a folder")
     first, _, end = options.seeds.partition(":")
     seeds = range(int(first), int(end) if end else int(first) + 1)
     source = Source(options.feed, options.drops)
