@@ -106,6 +106,8 @@ def run() -> Iterator[str]:
         uploads = sandbox.report.of(Endpoint.UPLOAD)
         took = max(seen.at for seen in uploads) - min(seen.at for seen in uploads)
         refused = sum(seen.status == 429 for seen in uploads)
+        # The peer begins with a window of its own.
+        time.sleep(LIMIT.seconds)
         peer = asyncio.run(one_at_a_time(sandbox, 20)) / 20 * REQUESTS
     yield f"{REQUESTS} requests of 50 people, {LATENCY:.1f} s latency, {LIMIT.calls} calls in any {LIMIT.seconds} s"
     yield f"  total time / the limit's minimum ({minimum:.1f} s)  {took / minimum:7.3f}   (goal: at most 1.03)"

@@ -282,12 +282,6 @@ class _Session:
                         self._changed.set()
         return any(not sending.problem for sending in self._feeds.values())
 
-    async def _job_problem(self, job_path: str) -> Problem | None:
-        """Asks for the job's status; the question takes a place in the window, as Graph may count it."""
-        problem = await job_problem(self._graph, job_path)
-        self._window.assume(1, self._clock.monotonic())
-        return problem
-
     async def _show_progress(self) -> None:
         """A drain may take 25 minutes, and people watch."""
         now = self._clock.monotonic()
@@ -323,7 +317,7 @@ class _Session:
                 await asyncio.to_thread(self._store.delete_request, run, number)
         left = deque(number for number in spooled if number not in receipts and number <= run.requests)
         missing = sorted(set(range(1, run.requests + 1)) - receipts.keys() - set(left))
-        problem = await self._job_problem(path.rpartition("/")[0])
+        problem = await job_problem(self._graph, path.rpartition("/")[0])
         if problem != run.problem:
             run = replace(run, problem=problem)
             with suppress(Conflict):
