@@ -696,8 +696,9 @@ from pathlib import Path
 from connector.sandbox.host import registered
 if sys.argv[1] == "worker":
     from azure.monitor.opentelemetry import configure_azure_monitor
-    # Live metrics ask a server of Microsoft's; a test asks nobody.
-    configure_azure_monitor(enable_live_metrics=False)
+    # Live metrics ask a server of Microsoft's; a test asks nobody. The exporter's performance counters divide by zero,
+    # and log it, when they are asked twice within one tick of the processor's clock.
+    configure_azure_monitor(enable_live_metrics=False, enable_performance_counters=False)
 [timer] = registered(Path(".")).timer
 for _ in range(3):
     asyncio.run(timer.fire())
