@@ -15,8 +15,9 @@ import orjson
 
 from connector.limits import Limit
 
-# Of a window: what the two machines' timers may be off by, 15 ms in 5 s.
+# What the two machines' timers may be off by: this share of a window, 15 ms in 5 s, and never less than 5 ms.
 MARGIN = 0.003
+LEAST_MARGIN = 0.005
 # Calls whose fastest round trip stands for the path's own delay.
 _SAMPLE = 400
 _WARM = 4
@@ -43,7 +44,7 @@ class Window:
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
-        self._span = limit.seconds * (1 + MARGIN)
+        self._span = limit.seconds + max(limit.seconds * MARGIN, LEAST_MARGIN)
         self._allowed = limit.calls
         self._in_flight = 0
         self._most_in_flight = 0
