@@ -16,9 +16,9 @@ import httpx
 import orjson
 from azure.storage.blob import BlobServiceClient
 
+from connector.bulk_request import bulk_body, operation
 from connector.limits import Limit
 from connector.pipeline import connected, developer_identity
-from connector.plan import bulk_body, operation
 from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings

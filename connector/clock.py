@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 
@@ -17,16 +15,3 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Returns after `seconds` of this clock."""
-
-
-class SystemClock:
-    """The machine's own."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)

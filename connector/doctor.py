@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from connector.clock import Clock, SystemClock
+from connector.clock import Clock
 from connector.errors import ConnectorError, Unusable
 from connector.examination import (
     GOOD_FOR,
@@ -27,10 +27,12 @@ from connector.examination import (
     faults_of,
     tried,
 )
-from connector.graph import Graph, TokenSource
+from connector.graph import Graph
 from connector.planning import Planner
 from connector.settings import ENVIRONMENT, Deployed, Settings
 from connector.store import Store
+from connector.system_clock import SystemClock
+from connector.tokens import TokenSource
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

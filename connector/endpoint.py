@@ -9,40 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from connector.errors import Fault
+from connector.origin import PUBLIC_CLOUDS, Origin, origin
 
-# Graph page "Microsoft Graph national cloud deployments", service root endpoints.
-PUBLIC_CLOUDS: Final = frozenset(
-    {"graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn"}
-)
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-_PORTS: Final = {"https": 443, "http": 80}
 _ADVICE: Final = (
     "paste the Provisioning API Endpoint from the app's overview page in the Entra portal, whole and unchanged"
 )
-_ORIGIN: Final = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[::1\])(?::([0-9]{1,5}))?", re.IGNORECASE | re.ASCII)
 _ID: Final = r"[A-Za-z0-9_~-]+(?:\.[A-Za-z0-9_~-]+)*"
 _JOB: Final = re.compile(
     rf"/(?:v1\.0|beta)/servicePrincipals/({_ID})/synchronization/jobs/({_ID})(/bulkUpload)?/?", re.IGNORECASE | re.ASCII
 )
 _PLACEHOLDER: Final = re.compile(r"[{}<>…]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Scheme, host (lower case) and port of a URL: what decides who receives a token."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @property
-    def public(self) -> bool:
-        return self.scheme == "https" and self.port == _PORTS["https"] and self.host in PUBLIC_CLOUDS
-
-    @property
-    def loopback(self) -> bool:
-        return self.host in LOOPBACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,19 +45,6 @@ class Endpoint:
         return f"{self.job_path}/bulkUpload"
 
 
-def origin(url: str) -> Origin:
-    """The origin of a base URL such as `GRAPH_BASE_URL`. Raises ValueError for anything else."""
-    match = _ORIGIN.fullmatch(url.rstrip("/"))
-    if match is None:
-        raise ValueError("a base URL is https://host or https://host:port, and nothing more")
-    return _origin(match)
-
-
-def _origin(match: re.Match[str]) -> Origin:
-    scheme = match[1].lower()
-    return Origin(scheme=scheme, host=match[2].lower(), port=int(match[3]) if match[3] else _PORTS[scheme])
-
-
 def parse_endpoint(text: str, *, graph: str | None) -> Endpoint | Fault:
     """The endpoint, or what is wrong with it.
 
@@ -89,13 +52,13 @@ def parse_endpoint(text: str, *, graph: str | None) -> Endpoint | Fault:
     token travel elsewhere. None (nothing will be sent) allows a public cloud and this machine.
     """
     url = text.strip()
-    authority, slash, rest = url.partition("://")[2].partition("/")
-    match = _ORIGIN.fullmatch(url[: len(url) - len(slash + rest)]) if "://" in url else None
+    _, slash, rest = url.partition("://")[2].partition("/")
     if _PLACEHOLDER.search(url):
         return Fault(message="'endpoint' still has a placeholder in it", advice=_ADVICE)
-    if "\\" in url or "@" in authority or match is None:
+    try:
+        place = origin(url[: len(url) - len(slash + rest)])
+    except ValueError:
         return Fault(message="'endpoint' is not an https:// address of Microsoft Graph", advice=_ADVICE)
-    place = _origin(match)
     if (fault := _foreign(place, graph)) is not None:
         return fault
     job = _JOB.fullmatch(slash + rest)

@@ -27,12 +27,13 @@ import orjson
 from connector import jobs
 from connector.clock import Clock
 from connector.errors import ConnectorError, Fault, Forbidden, Refused, Retryable, Stopped, StorageDown, Unusable
-from connector.graph import Graph, JobStatus, TokenSource, ahead_of
+from connector.graph import Graph, JobStatus, ahead_of
 from connector.mapping import LoadedFeed
 from connector.retries import retrying
 from connector.secrets import KEY_VAULT, Secrets
 from connector.settings import Settings
 from connector.store import Container, Store
+from connector.tokens import TokenSource
 
 if TYPE_CHECKING:
     import tenacity

@@ -6,17 +6,15 @@ redirects are not followed, and a link that Graph hands out is followed on the s
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -24,11 +22,13 @@ import orjson
 from connector import telemetry
 from connector.clock import Clock
 from connector.errors import Forbidden, Refused, Retryable, Stopped
-from connector.settle import Event, parse_event
+from connector.event import Event
+from connector.origin import origin
+from connector.provisioning_log import parse_event
+from connector.tokens import NO_TOKEN, TokenSource
 
 if TYPE_CHECKING:
     import tenacity
-    from azure.core.credentials import AccessToken, TokenCredential
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +40,7 @@ MAX_PAGES = 20_000
 # Report APIs allow about 5 requests per 10 s ("Identity and access reports" in Graph's page on throttling limits): a
 # 429 without Retry-After is over by then, and hardly before.
 LOG_WINDOW = 10.0
-# A token is renewed this long before it expires, so that none expires on its way.
-TOKEN_MARGIN = 300.0
 
-_NO_TOKEN = (
-    "assign the managed identity and set AZURE_CLIENT_ID to its client id; `python -m connector doctor` checks it"
-)
 _FORBIDDEN = {
     "upload": "grant SynchronizationData-User.Upload to the connector's identity (infra/grant-graph-roles.sh)",
     "log": "grant ProvisioningLog.Read.All to the connector's identity (infra/grant-graph-roles.sh)",
@@ -78,53 +73,6 @@ class JobStatus:
     reason: str = ""
 
 
-class TokenSource:
-    """Bearer tokens for Graph, kept until shortly before they expire.
-
-    `connect` makes a credential. A token that Graph refused is dropped together with its credential, whose own cache
-    would give the same one again.
-    """
-
-    def __init__(self, connect: Callable[[], TokenCredential], scope: str) -> None:
-        self._connect = connect
-        self._scope = scope
-        self._credential: TokenCredential | None = None
-        self._token: AccessToken | None = None
-        self._refused = 0
-        self._lock = asyncio.Lock()
-
-    async def token(self) -> str:
-        """Raises Retryable when there is none to be had now."""
-        async with self._lock:
-            # The credential counts in the machine's own time, and so must this.
-            if self._token is None or self._token.expires_on - TOKEN_MARGIN < time.time():
-                self._token = await asyncio.to_thread(self._fetch)
-            return self._token.token
-
-    def refuse(self, token: str) -> bool:
-        """Graph answered 401 to `token`. True while a fresh one may be better: not when that was refused as well."""
-        if self._token is not None and self._token.token == token:
-            self._token = None
-            self._credential = None
-            self._refused += 1
-        return self._refused < 2
-
-    def honoured(self) -> None:
-        """Graph took the token."""
-        self._refused = 0
-
-    def _fetch(self) -> AccessToken:
-        from azure.core.exceptions import AzureError
-
-        if self._credential is None:
-            self._credential = self._connect()
-        try:
-            return self._credential.get_token(self._scope)
-        except AzureError as error:
-            self._credential = None
-            raise Retryable(f"no token for Microsoft Graph ({type(error).__name__}): {_NO_TOKEN}") from error
-
-
 class Graph:
     """One tenant's Graph. Methods raise Throttled, Retryable, Refused (400) or Stopped (401, 403, 404)."""
 
@@ -132,7 +80,7 @@ class Graph:
         self, base_url: str, tokens: TokenSource, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._base = base_url
-        self._origin = _origin(base_url)
+        self._origin = origin(base_url)
         self._tokens = tokens
         self._clock = clock
         self._ahead: timedelta | None = None
@@ -143,7 +91,7 @@ class Graph:
             transport=transport,
             follow_redirects=False,
             # A proxy of the environment tunnels https; of http it would read the token.
-            trust_env=self._origin[0] == "https",
+            trust_env=self._origin.scheme == "https",
         )
 
     async def close(self) -> None:
@@ -200,9 +148,9 @@ class Graph:
     def _same_origin(self, link: str) -> str:
         try:
             # Some servers hand out relative links; joined to the origin they are harmless.
-            joined = str(httpx.URL(self._base + "/").join(link))
-            if _origin(joined) == self._origin and not urlsplit(joined).username:
-                return joined
+            joined = httpx.URL(self._base + "/").join(link)
+            if origin(f"{joined.scheme}://{joined.netloc.decode()}") == self._origin and not joined.userinfo:
+                return str(joined)
         except (httpx.InvalidURL, ValueError):
             pass
         raise Stopped(
@@ -254,7 +202,7 @@ def _raise_for_status(kind: str, answer: httpx.Response, clock: Clock) -> None:
     if status in {408, 425} or status >= 500:
         raise Retryable(said, wait=wait)
     if status == 401:
-        raise Stopped(f"{said}, with a fresh token too", advice=_NO_TOKEN)
+        raise Stopped(f"{said}, with a fresh token too", advice=NO_TOKEN)
     if status == 403:
         raise Forbidden(said, advice=_FORBIDDEN[kind])
     if status == 404:
@@ -321,8 +269,3 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _printable(text: str) -> str:
     return "".join(c for c in text[:200] if c.isprintable())
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)

@@ -14,11 +14,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from connector import telemetry
-from connector.clock import Clock, SystemClock
+from connector.clock import Clock
 from connector.errors import ConnectorError, Retryable, StorageDown, Unusable
 from connector.examination import Examiner
 from connector.facts import Observer
-from connector.graph import Graph, TokenSource
+from connector.graph import Graph
 from connector.planning import SPOOLERS, Planner
 from connector.poison import poison_count
 from connector.report import parse_summary
@@ -27,6 +27,8 @@ from connector.secrets import Secrets, vault_secrets
 from connector.settings import Settings
 from connector.settling import Settler
 from connector.store import RunEntry, Store
+from connector.system_clock import SystemClock
+from connector.tokens import TokenSource
 from connector.uplink import Drained, Uplink
 
 if TYPE_CHECKING:

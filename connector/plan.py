@@ -7,22 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Protocol
 
 import orjson
 
+from connector.bulk_request import PEOPLE_PER_REQUEST, BulkRequest, bulk_body, digest, operation
 from connector.errors import Fault
 from connector.mapping import FILTERED, Rejected
 from connector.readers import BadRow
 from connector.run import Decision, PlannedRow
-
-# Graph refuses more than 50 operations a request (Graph page "synchronizationJob: bulkUpload").
-PEOPLE_PER_REQUEST = 50
-
-_HEAD = b'{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":['
-_TAIL = b'],"failOnErrors":null}'
 
 Cells = Sequence[Any]
 
@@ -33,34 +26,6 @@ class RowMapping(Protocol):
     def external_id(self, cells: Cells, /) -> str: ...
 
     def map_with_warnings(self, cells: Cells, /) -> tuple[dict[str, Any] | Rejected | object, tuple[Fault, ...]]: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BulkRequest:
-    """One body for `/bulkUpload`: its number in the run, counting from 1, and how many people it carries."""
-
-    number: int
-    people: int
-    body: bytes
-
-    @property
-    def digest(self) -> str:
-        return digest(self.body)
-
-
-def digest(data: bytes) -> str:
-    """The first 128 bits of the SHA-256 of a serialised record or body, in hex: processors have instructions for it."""
-    return sha256(data).hexdigest()[:32]
-
-
-def bulk_body(operations: Sequence[bytes]) -> bytes:
-    """A SCIM BulkRequest (RFC 7644 section 3.7) of serialised operations."""
-    return _HEAD + b",".join(operations) + _TAIL
-
-
-def operation(external_id: str, user: bytes) -> bytes:
-    """One operation. POST /Users is Entra's upsert (Graph page "synchronizationJob: bulkUpload")."""
-    return b"".join((b'{"method":"POST","path":"/Users","bulkId":', orjson.dumps(external_id), b',"data":', user, b"}"))
 
 
 class LastRows:
@@ -164,35 +129,3 @@ def plan(
 def _name(external_id: str) -> str:
     """An externalId that nobody has checked, fit to be written down: no half characters, and not a page long."""
     return external_id[:256].encode("utf-8", "replace").decode()
-
-
-_DECISIONS = {decision.value: decision for decision in Decision}
-
-
-def plan_line(row: PlannedRow) -> bytes:
-    """One line of `plan.jsonl.gz`, newline included. Empty fields are left out."""
-    line: dict[str, Any] = {"row": row.row, "externalId": row.external_id, "decision": row.decision.value}
-    if row.request:
-        line["digest"] = row.digest
-        line["request"] = row.request
-    if row.reason:
-        line["reason"] = row.reason
-    for key, faults in (("faults", row.faults), ("warnings", row.warnings)):
-        if faults:
-            line[key] = [{"column": f.column, "message": f.message, "advice": f.advice} for f in faults]
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def parse_plan_line(line: bytes) -> PlannedRow:
-    """The inverse of `plan_line`."""
-    data = orjson.loads(line)
-    return PlannedRow(
-        row=data["row"],
-        external_id=data["externalId"],
-        decision=_DECISIONS[data["decision"]],
-        digest=data.get("digest", ""),
-        request=data.get("request", 0),
-        reason=data.get("reason", ""),
-        faults=tuple(Fault(**fault) for fault in data.get("faults", ())),
-        warnings=tuple(Fault(**fault) for fault in data.get("warnings", ())),
-    )

@@ -9,7 +9,8 @@ import httpx
 import orjson
 
 from connector.errors import Forbidden, Retryable, Stopped
-from connector.graph import TIMEOUT, TokenSource
+from connector.graph import TIMEOUT
+from connector.tokens import TokenSource
 
 CLOUDS: Mapping[str, str] = {
     "https://graph.microsoft.com": "https://management.azure.com",

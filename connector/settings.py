@@ -10,12 +10,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from connector.errors import Fault, Unusable
 from connector.limits import Limit, duration
+from connector.origin import origin
 
 T = TypeVar("T")
 
@@ -53,22 +52,10 @@ NAMES: frozenset[str] = frozenset(DEFAULTS) | {
 def graph_base_url(text: str) -> str:
     """The base URL without a trailing slash. `http` only on loopback: a token must not cross a network in clear."""
     url = text.strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.username or parts.password or parts.query or parts.fragment or parts.path or not parts.hostname:
-        raise ValueError("wants scheme and host alone, such as https://graph.microsoft.com")
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)):
+    place = origin(url)
+    if place.scheme == "https" or place.loopback:
         return url
     raise ValueError("wants https (http is for loopback addresses alone)")
-
-
-def is_loopback(host: str) -> bool:
-    """True of `localhost` and of loopback IP addresses."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _container(text: str) -> str:

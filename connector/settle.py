@@ -8,106 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
-import orjson
-
+from connector.event import Event
 from connector.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
 
 # Entries appear 5 to 10 minutes after their time, and not in order: so much of the log is read again at every poll.
 OVERLAP = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One provisioningObjectSummary (Graph page of that name), less everything that holds attribute values."""
-
-    id: str
-    at: datetime
-    person: str
-    action: str
-    status: str
-    change: str = ""
-    code: str = ""
-    reason: str = ""
-    advice: str = ""
-
-
-def parse_event(item: Any) -> Event | None:
-    """None for an entry that cannot be matched to anybody: no id, no time or no source identity."""
-    if not isinstance(item, dict):
-        return None
-    person = _text(_part(item, "sourceIdentity").get("id"))
-    at = _time(item.get("activityDateTime"))
-    if not person or at is None or not _text(item.get("id")):
-        return None
-    info = _part(item, "provisioningStatusInfo") or _part(item, "statusInfo")
-    error = _part(info, "errorInformation")
-    return Event(
-        id=_text(item.get("id")),
-        at=at,
-        person=person,
-        action=_text(item.get("provisioningAction") or item.get("action")).lower(),
-        status=_text(info.get("status")).lower(),
-        change=_text(item.get("changeId")),
-        code=_text(error.get("errorCode")) or _skip_reason(item),
-        reason=_text(error.get("reason")),
-        advice=_text(error.get("recommendedAction")),
-    )
-
-
-def _skip_reason(item: Mapping[str, Any]) -> str:
-    if _text(_part(item, "provisioningStatusInfo").get("status")).lower() != "skipped":
-        return ""
-    steps = item.get("provisioningSteps")
-    for step in steps if isinstance(steps, list) else []:
-        reason = _text(_part(_part({"step": step}, "step"), "details").get("SkipReason"))
-        if reason:
-            return reason
-    return ""
-
-
-def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = item.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def _time(value: Any) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
-def event_line(event: Event, *, foreign: bool = False) -> bytes:
-    """One line of `events.jsonl.gz`, newline included. `foreign`: it is about the same person in another run."""
-    line = {
-        "id": event.id,
-        "at": event.at.isoformat(),
-        "person": event.person,
-        "action": event.action,
-        "status": event.status,
-        "change": event.change,
-        "code": event.code,
-        "reason": event.reason,
-        "advice": event.advice,
-        "foreign": foreign,
-    }
-    return orjson.dumps({k: v for k, v in line.items() if v}, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def parse_event_line(line: bytes) -> tuple[Event, bool]:
-    """The inverse of `event_line`: the event, and whether it is foreign."""
-    data = orjson.loads(line)
-    data["at"] = datetime.fromisoformat(data["at"])
-    foreign = data.pop("foreign", False)
-    return Event(**{"action": "", "status": "", **data}), foreign
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ import tenacity
 from connector import report, telemetry
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, Fault, Stopped
+from connector.event import Event
 from connector.graph import Graph
 from connector.jobs import job_problem
+from connector.lines import event_line, parse_event_line
 from connector.retries import retrying
 from connector.run import (
     Decision,
@@ -34,19 +36,7 @@ from connector.run import (
     SummaryDrop,
 )
 from connector.settings import Settings
-from connector.settle import (
-    Event,
-    Sent,
-    belongs,
-    count_outcomes,
-    count_rows,
-    endings,
-    event_line,
-    owners,
-    parse_event_line,
-    poll_from,
-    quiet_since,
-)
+from connector.settle import Sent, belongs, count_outcomes, count_rows, endings, owners, poll_from, quiet_since
 from connector.store import RunEntry, Store
 
 log = logging.getLogger(__name__)

@@ -50,7 +50,7 @@ from connector.errors import (
     StorageDown,
     Unusable,
 )
-from connector.plan import parse_plan_line, plan_line
+from connector.lines import parse_plan_line, plan_line
 from connector.run import Drop, PlannedRow, Receipt, Run, State
 from connector.settings import Settings
 

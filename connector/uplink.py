@@ -18,12 +18,12 @@ from typing import Any, NoReturn
 import orjson
 
 from connector import telemetry
+from connector.bulk_request import bulk_body, digest
 from connector.clock import Clock
 from connector.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
 from connector.graph import Accepted, Graph, Throttled, TokenRefused
 from connector.jobs import job_problem
 from connector.pacing import Ledger, Window
-from connector.plan import bulk_body, digest
 from connector.retries import LONGEST_WAIT, retrying
 from connector.run import Problem, Receipt, Refusal, Run, State
 from connector.settings import Settings

@@ -13,29 +13,14 @@ from typing import Any
 import httpx
 import pytest
 from azure.core.credentials import AccessToken
-from azure.storage.blob import (
-    AccountSasPermissions,
-    BlobServiceClient,
-    ResourceTypes,
-    generate_account_sas,
-)
+from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.clock import SystemClock
 from connector.doctor import COMPLETED, doctor, relieved, subscription
 from connector.errors import Forbidden, Retryable, Stopped
-from connector.examination import (
-    Examination,
-    Examiner,
-    Finding,
-    Result,
-    code_version,
-    identity_of,
-    permissions,
-    skew,
-)
-from connector.graph import Graph, TokenSource
+from connector.examination import Examination, Examiner, Finding, Result, code_version, identity_of, permissions, skew
+from connector.graph import Graph
 from connector.pipeline import connected, managed_identity
 from connector.planning import Planner
 from connector.resource_manager import CLOUDS, ResourceManager
@@ -45,6 +30,8 @@ from connector.sandbox.settings import JOB, SandboxSettings
 from connector.secrets import Secrets
 from connector.settings import Settings
 from connector.store import Store
+from connector.system_clock import SystemClock
+from connector.tokens import TokenSource
 from tests.account import Account, ended
 from tests.people import PORTAL_ENDPOINT, csv_of, feed_file, workers
 from tests.servers import MakeSandbox
@@ -868,7 +855,7 @@ async def test_what_is_no_resource_id_is_not_asked_for(resource_id: str) -> None
 
 
 def test_each_public_cloud_has_its_resource_manager() -> None:
-    from connector.endpoint import PUBLIC_CLOUDS
+    from connector.origin import PUBLIC_CLOUDS
 
     assert set(CLOUDS) == {f"https://{host}" for host in PUBLIC_CLOUDS}
 

@@ -15,14 +15,15 @@ from dataclasses import replace
 import pytest
 from azure.core.credentials import AccessToken
 
-from connector.clock import SystemClock
 from connector.errors import Retryable
-from connector.graph import Graph, TokenSource
+from connector.graph import Graph
 from connector.report import parse_summary
 from connector.run import Summary
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.servers import Sandbox
 from connector.settings import Limit
+from connector.system_clock import SystemClock
+from connector.tokens import TokenSource
 from connector.uplink import IN_FLIGHT
 from tests.chaos.checks import violations
 from tests.chaos.schedule import (

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scim2_models import EnterpriseUser, User
 
+from connector.bulk_request import BulkRequest
+from connector.decide import decide
 from connector.mapping import load_feed
-from connector.plan import BulkRequest
-from connector.planning import decide
 from connector.run import Decision, PlannedRow
 from connector.sandbox.bulk import operations
 from connector.sandbox.sample import COLUMNS, MOST_ROWS, SAMPLE_FEED, UNKNOWN_DOMAIN, Sample, sample

@@ -21,14 +21,15 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from connector.clock import SystemClock
 from connector.errors import ConnectorError, Retryable, Stopped, Unusable
-from connector.graph import Graph, TokenSource
+from connector.graph import Graph
 from connector.pipeline import Pipeline
 from connector.sandbox.servers import Azurite, Sandbox
 from connector.secrets import Secrets, vault_secrets
 from connector.settings import Settings
 from connector.store import Store
+from connector.system_clock import SystemClock
+from connector.tokens import TokenSource
 from tests.account import Account, outcomes, rows
 from tests.people import csv_of, feed_file, ids, workers
 from tests.privacy import Collector, text_of

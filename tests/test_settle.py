@@ -11,20 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.event import Event
+from connector.lines import event_line, parse_event_line
+from connector.provisioning_log import parse_event
 from connector.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
 from connector.settle import (
     OVERLAP,
-    Event,
     Sent,
     belongs,
     count_outcomes,
     count_rows,
     endings,
-    event_line,
     outcome_of,
     owners,
-    parse_event,
-    parse_event_line,
     poll_from,
     quiet_since,
 )

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
+from connector.bulk_request import PEOPLE_PER_REQUEST
 from connector.errors import ConnectorError
-from connector.plan import PEOPLE_PER_REQUEST
 from connector.report import parse_summary
 from connector.run import Outcome, State, Summary
 from connector.sandbox.faults import Action, Endpoint

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connector.errors import ConnectorError
-from connector.graph import Graph, TokenSource
+from connector.graph import Graph
 from connector.pipeline import Pipeline
 from connector.run import State
 from connector.sandbox.clock import VirtualClock
@@ -22,6 +22,7 @@ from connector.sandbox.servers import Sandbox, connection_string
 from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, SandboxSettings
 from connector.settings import Settings
 from connector.store import Store
+from connector.tokens import TokenSource
 from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
 from tests.chaos.host import Host, Killed, VirtualRetry
 from tests.chaos.schedule import (
