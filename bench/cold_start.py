@@ -17,7 +17,7 @@ ROUNDS = 15
 BASE = "import azure.functions, azure.storage.blob"
 BINDING = f"{BASE}, azurefunctions.extensions.bindings.blob"
 APP = "import function_app"
-HANDLERS = f"{APP}; from connector.pipeline import connected; from connector.telemetry import invocation"
+HANDLERS = f"{APP}; from connector.wiring import connected; from connector.telemetry import invocation"
 TELEMETRY = f"{HANDLERS}; import connector.exporting, azure.monitor.opentelemetry"
 
 

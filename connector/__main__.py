@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from connector.errors import ConnectorError, Unusable
-from connector.limits import duration
+from connector.vocabulary.errors import ConnectorError, Unusable
+from connector.vocabulary.limits import duration
 
 USAGE = 2
 
@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
         return asyncio.run(_tick())
     if options.command == "doctor":
         from connector.doctor import doctor
-        from connector.pipeline import developer_identity
+        from connector.wiring import developer_identity
 
         return asyncio.run(doctor(credential=developer_identity, app_only=options.app, wait=options.wait))
     if options.command == "preview":
@@ -125,10 +125,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _tick() -> int:
-    from connector.pipeline import connected, developer_identity
     from connector.report import aside_lines, line
     from connector.settings import Monitoring, Settings
     from connector.telemetry import invocation
+    from connector.wiring import connected, developer_identity
 
     async with (
         invocation("on_tick", Monitoring.of().connection_string),

@@ -13,17 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from connector.bulk_request import BulkRequest
 from connector.decide import AsItStands, plaintext
-from connector.errors import DropUnusable, Fault, FeedUnusable, Unusable
 from connector.local_files import feed_of, landed_at
 from connector.mapping import BoundMapping, LoadedFeed, Rejected
 from connector.mapping.paths import Target
 from connector.plan import last_rows, plan
 from connector.readers import ScimTable, Table, open_drop
-from connector.run import Decision, PlannedRow
-from connector.scim import CORE_USER, Type
 from connector.secrets import no_secrets
+from connector.vocabulary.bulk_request import BulkRequest
+from connector.vocabulary.errors import DropUnusable, Fault, FeedUnusable, Unusable
+from connector.vocabulary.run import Decision, PlannedRow
+from connector.vocabulary.scim import CORE_USER, Type
 
 UNUSABLE: Final = 2
 SOME_REJECTED: Final = 3

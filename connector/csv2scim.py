@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from connector.errors import Fault, FeedUnusable, Unusable
 from connector.feed_text import BEGINNING, comment, entry, nameable, quoted
 from connector.local_files import read
 from connector.mapping import load_feed
 from connector.mapping.paths import PathError, parse_path
 from connector.psd1 import Array, Literal, Malformed, Script, Table, Unknown, Value, parse
-from connector.scim import SCHEMAS, Type, known_schema
+from connector.vocabulary.errors import Fault, FeedUnusable, Unusable
+from connector.vocabulary.scim import SCHEMAS, Type, known_schema
 
 MAX_BYTES: Final = 1 << 20
 FAULTY: Final = 2

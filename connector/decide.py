@@ -11,13 +11,13 @@ from functools import cache
 from typing import Any, BinaryIO
 
 from connector import telemetry
-from connector.bulk_request import BulkRequest
-from connector.errors import DropUnusable, Fault, Unusable
 from connector.mapping import BoundMapping, LoadedFeed
 from connector.plan import last_rows, plan
 from connector.readers import BadRow, ScimTable, Table, open_drop
-from connector.run import PlannedRow
 from connector.secrets import Secrets
+from connector.vocabulary.bulk_request import BulkRequest
+from connector.vocabulary.errors import DropUnusable, Fault, Unusable
+from connector.vocabulary.run import PlannedRow
 
 NOTED_WARNINGS = 10
 

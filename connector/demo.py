@@ -22,10 +22,8 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobServiceClient
 from rich.console import Console
 
-from connector.errors import ConnectorError, Fault, Unusable
 from connector.mapping import LoadedFeed, load_feed
 from connector.report import headline, parse_summary, row_parts
-from connector.run import State, Summary
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.host import NAME, BlobFunction, TimerFunction, registered
 from connector.sandbox.sample import SAMPLE_DROP_NAME, SAMPLE_FEED, SAMPLE_FEED_NAME, sample
@@ -33,6 +31,8 @@ from connector.sandbox.screen import WIDTH, Screen, failures_of, last_screen, re
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
 from connector.settings import DEFAULTS, Settings
+from connector.vocabulary.errors import ConnectorError, Fault, Unusable
+from connector.vocabulary.run import State, Summary
 
 CLIENT_ID: Final = "5d0e3f1c-0d0f-4d58-9d1b-3c6a2f0b7e11"
 

@@ -14,8 +14,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from connector.clock import Clock
-from connector.errors import ConnectorError, Unusable
 from connector.examination import (
     GOOD_FOR,
     Examination,
@@ -27,12 +25,14 @@ from connector.examination import (
     faults_of,
     tried,
 )
+from connector.feeds import Feeds
 from connector.graph import Graph
-from connector.planning import Planner
 from connector.settings import ENVIRONMENT, Deployed, Settings
 from connector.store import Store
 from connector.system_clock import SystemClock
 from connector.tokens import TokenSource
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import ConnectorError, Unusable
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -185,8 +185,9 @@ class Doctor:
             app, about = await self._app(store, settings, wait)
             if not app_only:
                 trusted = app if app is not None and self._clock.now() - app.at <= STALE else None
-                feed = Planner(store, self._clock, settings).feed
-                examiner = Examiner(store, graph, tokens, self._clock, settings, feed=feed, own=False)
+                examiner = Examiner(
+                    store, graph, tokens, self._clock, settings, feeds=Feeds(store, settings), own=False
+                )
                 async for finding in examiner.examine():
                     self.say([relieved(finding, trusted)])
                 self.say(await tried("event subscription", self._subscription(settings)))

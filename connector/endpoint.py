@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from connector.errors import Fault
-from connector.origin import PUBLIC_CLOUDS, Origin, origin
+from connector.vocabulary.errors import Fault
+from connector.vocabulary.origin import PUBLIC_CLOUDS, Origin, origin
 
 _ADVICE: Final = (
     "paste the Provisioning API Endpoint from the app's overview page in the Entra portal, whole and unchanged"

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connector.errors import Fault, Unusable
 from connector.feed import FileOptions
 from connector.local_files import feed_of
 from connector.mapping.expression import Expression, parse
@@ -16,6 +15,7 @@ from connector.mapping.expression_error import ExpressionError
 from connector.mapping.trace import Step, trace
 from connector.mapping.values import IGNORE, Cell, Value, ValueFault
 from connector.readers import BadRow, ScimTable, open_drop
+from connector.vocabulary.errors import Fault, Unusable
 
 FAULTY = 2
 

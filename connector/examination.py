@@ -14,7 +14,7 @@ import logging
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from connector import jobs
-from connector.clock import Clock
-from connector.errors import ConnectorError, Fault, Forbidden, Refused, Retryable, Stopped, StorageDown, Unusable
+from connector.feeds import Feeds
 from connector.graph import Graph, JobStatus, ahead_of
 from connector.mapping import LoadedFeed
 from connector.retries import retrying
@@ -34,6 +33,17 @@ from connector.secrets import KEY_VAULT, Secrets
 from connector.settings import Settings
 from connector.store import Container, Store
 from connector.tokens import TokenSource
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import (
+    ConnectorError,
+    Fault,
+    Forbidden,
+    Refused,
+    Retryable,
+    Stopped,
+    StorageDown,
+    Unusable,
+)
 
 if TYPE_CHECKING:
     import tenacity
@@ -229,7 +239,7 @@ def failure(name: str, error: Exception) -> Finding:
 class Examiner:
     """The checks that both make: whoever runs the command line, and the app (`own`) with its identity.
 
-    `feed` gives a feed's file, checked. `secrets` are tried where they are given: the app's, never a visitor's.
+    `secrets` are tried where they are given: the app's, never a visitor's.
     """
 
     def __init__(
@@ -240,7 +250,7 @@ class Examiner:
         clock: Clock,
         settings: Settings,
         *,
-        feed: Callable[[str], tuple[LoadedFeed, str]],
+        feeds: Feeds,
         own: bool,
         secrets: Secrets | None = None,
     ) -> None:
@@ -249,7 +259,7 @@ class Examiner:
         self._tokens = tokens
         self._clock = clock
         self._settings = settings
-        self._feed = feed
+        self._feeds = feeds
         self._own = own
         self._secrets = secrets
         self._storage_ahead: timedelta | None = None
@@ -270,7 +280,7 @@ class Examiner:
             for container in _ROLES:
                 for finding in await tried(container, self._container(container)):
                     yield finding
-            for finding in await tried("feeds", self._feeds(feeds)):
+            for finding in await tried("feeds", self._feed_files(feeds)):
                 yield finding
         if token[0].result is Result.FAIL:
             for name in (*(f"job of {feed}" for feed in feeds), "provisioning log"):
@@ -388,7 +398,7 @@ class Examiner:
             return Finding(name=container, result=Result.WARN, message=message, advice=advice)
         return Finding(name=container, result=Result.OK, message="list and read work")
 
-    async def _feeds(self, usable: dict[str, LoadedFeed]) -> list[Finding]:
+    async def _feed_files(self, usable: dict[str, LoadedFeed]) -> list[Finding]:
         """Puts the feeds that can be used into `usable`."""
         names = sorted(await asyncio.to_thread(self._store.feed_files))
         if not names:
@@ -400,7 +410,7 @@ class Examiner:
         return found
 
     async def _feed_file(self, name: str, usable: dict[str, LoadedFeed]) -> list[Finding]:
-        loaded, _ = await asyncio.to_thread(self._feed, name)
+        loaded, _ = await asyncio.to_thread(self._feeds.load, name)
         usable[name] = loaded
         pgp = loaded.feed.pgp
         if pgp is not None and self._secrets is not None:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from connector import telemetry
-from connector.clock import Clock
-from connector.errors import ConnectorError, Unusable
+from connector.feeds import Feeds
 from connector.graph import Graph
 from connector.jobs import job_code
-from connector.limits import Limit
-from connector.mapping import LoadedFeed
 from connector.pacing import Ledger
 from connector.settings import Settings
 from connector.store import RunEntry, Store
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import ConnectorError, Unusable
+from connector.vocabulary.limits import Limit
 
 log = logging.getLogger(__name__)
 
@@ -118,14 +118,14 @@ class Observer:
         clock: Clock,
         settings: Settings,
         *,
-        feed: Callable[[str], tuple[LoadedFeed, str]],
+        feeds: Feeds,
         poison: Callable[[], int | None],
     ) -> None:
         self._store = store
         self._graph = graph
         self._clock = clock
         self._settings = settings
-        self._feed = feed
+        self._feeds = feeds
         self._poison = poison
 
     async def state(self) -> None:
@@ -190,7 +190,7 @@ class Observer:
             if len(_read) >= _MOST_READ:
                 _read.clear()
             try:
-                loaded = self._feed(feed)[0].feed
+                loaded = self._feeds.load(feed)[0].feed
             except Unusable:
                 # The feed's next drop says what is wrong. Not kept: what is missing may be a file beside this one.
                 return FeedFile(written=written)

@@ -31,10 +31,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from connector import scim
 from connector.endpoint import Endpoint, parse_endpoint
-from connector.errors import Fault, FeedUnusable
 from connector.marked_yaml import Document, Path, Unreadable, read
+from connector.vocabulary import scim
+from connector.vocabulary.errors import Fault, FeedUnusable
 
 __all__ = [
     "Declared",

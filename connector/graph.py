@@ -20,12 +20,12 @@ import httpx
 import orjson
 
 from connector import telemetry
-from connector.clock import Clock
-from connector.errors import Forbidden, Refused, Retryable, Stopped
-from connector.event import Event
-from connector.origin import origin
 from connector.provisioning_log import parse_event
 from connector.tokens import NO_TOKEN, TokenSource
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import Forbidden, Refused, Retryable, Stopped
+from connector.vocabulary.event import Event
+from connector.vocabulary.origin import origin
 
 if TYPE_CHECKING:
     import tenacity

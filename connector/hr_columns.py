@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from connector.scim import ENTERPRISE_USER
+from connector.vocabulary.scim import ENTERPRISE_USER
 
 CUSTOM: Final = "urn:ietf:params:scim:schemas:extension:hr:1.0:User"
 """A URN for dates that SCIM's own schemas have no attribute for; the provisioning app must declare them."""

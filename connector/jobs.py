@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from connector.errors import ConnectorError, Stopped
 from connector.graph import Graph
-from connector.run import Problem
+from connector.vocabulary.errors import ConnectorError, Stopped
+from connector.vocabulary.run import Problem
 
 log = logging.getLogger(__name__)
 

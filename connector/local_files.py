@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connector.errors import Fault, Unusable
 from connector.mapping import LoadedFeed, load_feed
+from connector.vocabulary.errors import Fault, Unusable
 
 
 def read(path: Path) -> bytes:

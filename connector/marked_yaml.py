@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from connector.errors import Fault
+from connector.vocabulary.errors import Fault
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from connector import hr_columns as hr
-from connector.errors import Fault, Unusable
 from connector.feed import FileOptions
 from connector.feed_text import BEGINNING, comment, entry, nameable, quoted
 from connector.local_files import landed_at
@@ -23,7 +22,8 @@ from connector.mapping.evaluate import Surroundings, evaluate
 from connector.mapping.expression import parse
 from connector.mapping.values import ValueFault
 from connector.readers import BadRow, ScimTable, Table, open_drop
-from connector.scim import ENTERPRISE_USER
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.scim import ENTERPRISE_USER
 
 ROWS_READ: Final = 50_000
 WORDS: Final = 20

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from connector.limits import Limit
+from connector.vocabulary.limits import Limit
 
 # What the two machines' timers may be off by: this share of a window, 15 ms in 5 s, and never less than 5 ms.
 MARGIN = 0.003

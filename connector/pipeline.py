@@ -8,31 +8,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from connector import telemetry
-from connector.clock import Clock
-from connector.errors import ConnectorError, Retryable, StorageDown, Unusable
-from connector.examination import Examiner
 from connector.facts import Observer
+from connector.feeds import Feeds
 from connector.graph import Graph
 from connector.planning import SPOOLERS, Planner
-from connector.poison import poison_count
+from connector.publisher import Publisher
 from connector.report import parse_summary
-from connector.run import Aside, Drop, Run, State, Summary
-from connector.secrets import Secrets, vault_secrets
+from connector.secrets import Secrets
 from connector.settings import Settings
 from connector.settling import Settler
 from connector.store import RunEntry, Store
-from connector.system_clock import SystemClock
-from connector.tokens import TokenSource
 from connector.uplink import Drained, Uplink
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown, Unusable
+from connector.vocabulary.run import Aside, Drop, Run, State, Summary
 
 if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +60,12 @@ class Pipeline:
         self._store = store
         self._clock = clock
         self._examine = examine
-        self._planner = Planner(store, clock, settings, secrets=secrets, spoolers=spoolers)
-        self._settler = Settler(store, graph, clock, settings, random_source=random_source)
+        self._feeds = Feeds(store, settings)
+        self._publisher = Publisher(store)
+        self._planner = Planner(
+            store, self._feeds, clock, publisher=self._publisher, secrets=secrets, spoolers=spoolers
+        )
+        self._settler = Settler(store, graph, clock, settings, publisher=self._publisher, random_source=random_source)
         self._uplink = Uplink(
             store,
             graph,
@@ -72,10 +73,10 @@ class Pipeline:
             settings,
             upload_path=self._upload_path,
             respool=self._planner.respool,
-            publish=self._settler.publish,
+            publisher=self._publisher,
             random_source=random_source,
         )
-        self._observer = Observer(store, graph, clock, settings, feed=self._planner.feed, poison=poison)
+        self._observer = Observer(store, graph, clock, settings, feeds=self._feeds, poison=poison)
         self._asides: tuple[Aside, ...] = ()
 
     @property
@@ -145,7 +146,7 @@ class Pipeline:
         for key, drop in sorted(drops.items(), key=lambda item: (item[1].landed, item[0])):
             try:
                 if self._to_be_planned(overview, key):
-                    run = self._planner.plan(drop, self._settler.publish)
+                    run = self._planner.plan(drop)
                     if run is not None:
                         planned.append(run)
             except Unusable as error:
@@ -170,7 +171,7 @@ class Pipeline:
             by_feed.setdefault(drop.feed, []).append(drop)
         asides: list[Aside] = []
         for feed, blobs in sorted(by_feed.items()):
-            files = self._planner.files(feed)
+            files = self._feeds.files(feed)
             names = {blob.name for blob in blobs}
             ignored = 0
             overdue: list[Drop] = []
@@ -209,7 +210,7 @@ class Pipeline:
         for feed, run_id in sorted(drained.runs):
             found = await asyncio.to_thread(self._store.run, feed, run_id)
             if found is not None and not found[0].state.final:
-                await asyncio.to_thread(self._settler.publish, found[0])
+                await asyncio.to_thread(self._publisher.publish, found[0])
         if drained.problem:
             log.info("sending paused", extra={"code": drained.problem.code})
         return drained
@@ -218,54 +219,8 @@ class Pipeline:
         return [(run.feed, run.id) for run in await self._settler.settle()]
 
     def _upload_path(self, run: Run) -> str:
-        return self._planner.feed(run.feed)[0].feed.endpoint.upload_path
+        return self._feeds.load(run.feed)[0].feed.endpoint.upload_path
 
     def _summary(self, feed: str, run_id: str) -> Summary | None:
         found = self._store.summary(feed, f"{run_id}.json")
         return parse_summary(found[0]) if found else None
-
-
-@asynccontextmanager
-async def connected(
-    settings: Settings,
-    *,
-    credential: Callable[[str], TokenCredential],
-    clock: Clock | None = None,
-    examines: bool = False,
-) -> AsyncIterator[Pipeline]:
-    """A pipeline over the storage account and the Graph of the settings.
-
-    `credential` makes the credential of a client id ("": the system-assigned identity), anew at every call. With
-    `examines` a tick proves once a day, for the doctor, what that identity may; a connection string has none to prove.
-    """
-    clock = clock or SystemClock()
-    storage = None if settings.connection_string else credential(settings.storage_client_id)
-    store = Store.connect(settings, storage)
-    tokens = TokenSource(lambda: credential(settings.graph_client_id), f"{settings.graph}/.default")
-    graph = Graph(settings.graph, tokens, clock)
-    try:
-        secrets = vault_secrets(credential, settings.graph_client_id, files=bool(settings.connection_string))
-        examine = None
-        if examines and not settings.connection_string:
-            feed = Planner(store, clock, settings).feed
-            examiner = Examiner(store, graph, tokens, clock, settings, feed=feed, own=True, secrets=secrets)
-            examine = examiner.examine_if_due
-        yield Pipeline(
-            store, graph, clock, settings, secrets=secrets, poison=poison_count(settings, storage), examine=examine
-        )
-    finally:
-        await graph.close()
-
-
-def managed_identity(client_id: str) -> TokenCredential:
-    """The function app's identity."""
-    from azure.identity import ManagedIdentityCredential
-
-    return ManagedIdentityCredential(client_id=client_id or None)
-
-
-def developer_identity(client_id: str) -> TokenCredential:
-    """On the command line: a managed identity where there is one, else the developer's own sign-in."""
-    from azure.identity import DefaultAzureCredential
-
-    return DefaultAzureCredential(managed_identity_client_id=client_id or None)

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from connector.bulk_request import PEOPLE_PER_REQUEST, BulkRequest, bulk_body, digest, operation
-from connector.errors import Fault
 from connector.mapping import FILTERED, Rejected
 from connector.readers import BadRow
-from connector.run import Decision, PlannedRow
+from connector.vocabulary.bulk_request import PEOPLE_PER_REQUEST, BulkRequest, bulk_body, digest, operation
+from connector.vocabulary.errors import Fault
+from connector.vocabulary.run import Decision, PlannedRow
 
 Cells = Sequence[Any]
 

@@ -5,30 +5,35 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from connector import telemetry
-from connector.bulk_request import BulkRequest
-from connector.clock import Clock
 from connector.decide import DropRejected, decide, plaintext
-from connector.errors import Conflict, ConnectorError, Fault, FeedUnusable, Retryable, Stopped, StorageDown, Unusable
-from connector.feed import Files, parse
-from connector.mapping import LoadedFeed, load_feed
-from connector.run import Decision, Drop, PlannedRow, Problem, Run, State, Times
+from connector.feeds import Feeds
+from connector.mapping import LoadedFeed
+from connector.publisher import Publisher
 from connector.secrets import Secrets, no_secrets
-from connector.settings import Settings
 from connector.store import LEASE_SECONDS, Lease, Store
+from connector.vocabulary.bulk_request import BulkRequest
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import (
+    Conflict,
+    ConnectorError,
+    FeedUnusable,
+    Retryable,
+    Stopped,
+    StorageDown,
+    Unusable,
+)
+from connector.vocabulary.run import Decision, Drop, PlannedRow, Problem, Run, State, Times
 
 log = logging.getLogger(__name__)
 
 # Spool blobs are written while the next rows are mapped; so many at once hide the storage account's latency.
 SPOOLERS = 8
-
-
-Publish = Callable[[Run], object]
 
 
 class Planner:
@@ -37,49 +42,21 @@ class Planner:
     def __init__(
         self,
         store: Store,
+        feeds: Feeds,
         clock: Clock,
-        settings: Settings,
         *,
+        publisher: Publisher,
         secrets: Secrets | None = None,
         spoolers: int = SPOOLERS,
     ) -> None:
         self._store = store
-        self._secrets = secrets or no_secrets()
+        self._feeds = feeds
         self._clock = clock
-        self._settings = settings
+        self._publisher = publisher
+        self._secrets = secrets or no_secrets()
         self._spoolers = spoolers
 
-    def feed(self, name: str) -> tuple[LoadedFeed, str]:
-        """The feed's file, checked, and its ETag. Raises FeedUnusable."""
-        found = self._store.feed_file(name)
-        path = f"{self._settings.config}/feeds/{name}.yaml"
-        if found is None:
-            advice = "write one, or move the drop to the folder of a feed that has one"
-            raise FeedUnusable(path, [Fault(message="the feed has no feed file", advice=advice)])
-        text, etag = found
-        return load_feed(text, name=path, files=self._beside, graph=self._settings.graph), etag
-
-    def files(self, name: str) -> Files:
-        """The feed's rules on which blobs are drops; the defaults while these cannot be made out.
-
-        They count whatever else is wrong with the feed file, lest markers and what is to be ignored become runs.
-        """
-        found = self._store.feed_file(name)
-        if found is None:
-            return Files()
-        try:
-            return parse(found[0], name=name, graph=self._settings.graph).feed.files
-        except FeedUnusable:
-            return Files()
-
-    def _beside(self, name: str) -> bytes:
-        """A file beside the feed files, such as a lookup table."""
-        data = self._store.config_file(f"feeds/{name}")
-        if data is None:
-            raise FileNotFoundError(name)
-        return data
-
-    def plan(self, drop: Drop, publish: Publish) -> Run | None:
+    def plan(self, drop: Drop) -> Run | None:
         """The run of a drop, planned; None when another instance has it in hand, or did it already.
 
         Raises Retryable and Stopped; Unusable becomes the run's state.
@@ -100,18 +77,18 @@ class Planner:
                 except StorageDown:
                     raise
                 except (Stopped, Retryable) as error:
-                    self._note(run, etag, lease, error, publish)
+                    self._note(run, etag, lease, error)
                     raise
                 span.set(state=run.state.value, requests=run.requests, **telemetry.row_counts(run.rows))
             if run.state.final:
                 # Before the state that nobody looks at again.
-                publish(run)
+                self._publisher.publish(run)
             try:
                 self._store.save_run(run, etag, lease)
             except Conflict:
                 return None
         if not run.state.final:
-            publish(run)
+            self._publisher.publish(run)
         log.info(
             "run planned",
             extra={
@@ -126,7 +103,7 @@ class Planner:
             telemetry.measure("connector.rows", count, feed=run.feed, decision=decision.value)
         return run
 
-    def _note(self, run: Run, etag: str, lease: Lease, error: Stopped | Retryable, publish: Publish) -> None:
+    def _note(self, run: Run, etag: str, lease: Lease, error: Stopped | Retryable) -> None:
         """Says in the run's summary why it is still being planned."""
         advice = error.advice if isinstance(error, Stopped) else "nothing: every tick tries again"
         message = error.message if isinstance(error, Stopped) else str(error)
@@ -134,7 +111,7 @@ class Planner:
         with suppress(ConnectorError):
             if waiting.problem != run.problem:
                 self._store.save_run(waiting, etag, lease)
-            publish(waiting)
+            self._publisher.publish(waiting)
 
     def reopen(self, feed: str, run_id: str) -> bool:
         """Puts a rejected run back to `planning` when what it was rejected for has changed since.
@@ -149,7 +126,7 @@ class Planner:
         if run.state is not State.REJECTED or problem is None:
             return False
         try:
-            now = self.feed(feed)[1]
+            now = self._feeds.load(feed)[1]
         except FeedUnusable as error:
             if problem.code != "feed" or problem.message == _told(error):
                 return False
@@ -166,7 +143,7 @@ class Planner:
         for number in self._store.spooled(run):
             self._store.delete_request(run, number)
         try:
-            feed, etag = self.feed(run.feed)
+            feed, etag = self._feeds.load(run.feed)
         except FeedUnusable as error:
             file = self._store.feed_file(run.feed)
             return self._rejected(run, error, "feed", feed_etag=file[1] if file else "")
@@ -229,7 +206,7 @@ class Planner:
         index = self._store.requests_index(run)
         made: set[int] = set()
         try:
-            feed, etag = self.feed(run.feed)
+            feed, etag = self._feeds.load(run.feed)
             if etag != run.feed_etag:
                 return made
             for item in self._decide(run.drop, feed):

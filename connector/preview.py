@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from connector.bulk_request import BulkRequest
 from connector.decide import DropRejected, decide, plaintext
-from connector.errors import Fault, Unusable
 from connector.local_files import feed_of, landed_at
 from connector.report import rejects_csv
-from connector.run import Decision, PlannedRow
 from connector.secrets import no_secrets
+from connector.vocabulary.bulk_request import BulkRequest
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.run import Decision, PlannedRow
 
 SOME_REJECTED = 3
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.event import Event
+from connector.vocabulary.event import Event
 
 
 def parse_event(item: Any) -> Event | None:

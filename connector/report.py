@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from connector.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
-from connector.errors import Fault, Unusable
-from connector.run import Aside, Decision, Ending, Outcome, Outcomes, PlannedRow, Rows, State, Summary
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.run import Aside, Decision, Ending, Outcome, Outcomes, PlannedRow, Rows, State, Summary
 
 if TYPE_CHECKING:
     from jinja2 import Template

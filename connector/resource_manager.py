@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import orjson
 
-from connector.errors import Forbidden, Retryable, Stopped
 from connector.graph import TIMEOUT
 from connector.tokens import TokenSource
+from connector.vocabulary.errors import Forbidden, Retryable, Stopped
 
 CLOUDS: Mapping[str, str] = {
     "https://graph.microsoft.com": "https://management.azure.com",

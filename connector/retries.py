@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import tenacity
 
-from connector.clock import Clock
-from connector.errors import Retryable
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import Retryable
 
 BACKOFF_CAP = 20.0
 # Retry-After says when to ask again; a longer wait than this is the next tick's.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from connector.errors import Fault, Retryable, Stopped, Unusable
+from connector.vocabulary.errors import Fault, Retryable, Stopped, Unusable
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
-from connector.errors import Fault, Unusable
-from connector.limits import Limit, duration
-from connector.origin import origin
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.limits import Limit, duration
+from connector.vocabulary.origin import origin
 
 T = TypeVar("T")
 

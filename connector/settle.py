@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from connector.event import Event
-from connector.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
+from connector.vocabulary.event import Event
+from connector.vocabulary.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
 
 # Entries appear 5 to 10 minutes after their time, and not in order: so much of the log is read again at every poll.
 OVERLAP = timedelta(hours=1)

@@ -6,38 +6,27 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import tenacity
 
 from connector import report, telemetry
-from connector.clock import Clock
-from connector.errors import Conflict, ConnectorError, Fault, Stopped
-from connector.event import Event
 from connector.graph import Graph
 from connector.jobs import job_problem
-from connector.lines import event_line, parse_event_line
+from connector.publisher import Publisher
 from connector.retries import retrying
-from connector.run import (
-    Decision,
-    Ending,
-    Outcome,
-    Outcomes,
-    PlannedRow,
-    Problem,
-    Receipt,
-    Requests,
-    Run,
-    State,
-    Summary,
-    SummaryDrop,
-)
+from connector.run_so_far import RunSoFar
 from connector.settings import Settings
-from connector.settle import Sent, belongs, count_outcomes, count_rows, endings, owners, poll_from, quiet_since
+from connector.settle import belongs, owners, poll_from
 from connector.store import RunEntry, Store
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import Conflict, ConnectorError, Stopped
+from connector.vocabulary.event import Event
+from connector.vocabulary.lines import event_line, parse_event_line
+from connector.vocabulary.run import Outcome, Problem, Run, State
 
 log = logging.getLogger(__name__)
 
@@ -48,45 +37,7 @@ SHARE_AFTER = timedelta(hours=1)
 CLAIM_MARGIN = timedelta(minutes=1)
 
 
-@dataclass(slots=True)
-class Open:
-    """A run that waits for the log, with all that settling needs of it."""
-
-    run: Run
-    etag: str
-    people: dict[str, Sent]
-    receipts: dict[int, Receipt]
-    events: dict[str, Event]
-    foreign: set[str]
-    claimed: frozenset[str] = frozenset()
-    fresh: bool = False
-    sharing: bool = False
-
-    def endings(self, *, closing: bool = False) -> list[Ending]:
-        return endings(
-            self.people,
-            self.receipts,
-            self.events.values(),
-            closing=closing,
-            foreign=self.foreign,
-            sharing=self.sharing,
-        )
-
-    def accepted(self, person: str) -> datetime | None:
-        """When Entra had this person from this run."""
-        sent = self.people.get(person)
-        receipt = self.receipts.get(sent.request) if sent else None
-        return receipt.accepted if receipt and not receipt.lost_person(person) else None
-
-    def silent_for(self, span: timedelta, now: datetime) -> bool:
-        """All is sent, and the log has said nothing of this run for so long."""
-        sent = self.run.times.sent
-        if self.run.state is not State.SETTLING or sent is None:
-            return False
-        return now - quiet_since(sent, self.endings()) >= span
-
-
-def _share_out(runs: Sequence[Open]) -> None:
+def _share_out(runs: Sequence[RunSoFar]) -> None:
     """Of people who are in several open runs, gives each event to the run that it is about."""
     counts = Counter(person for opened in runs for person in opened.people)
     events: dict[str, dict[str, Event]] = {}
@@ -114,9 +65,17 @@ class Settler:
     """Takes runs from `settling` to `settled`."""
 
     def __init__(
-        self, store: Store, graph: Graph, clock: Clock, settings: Settings, *, random_source: random.Random
+        self,
+        store: Store,
+        graph: Graph,
+        clock: Clock,
+        settings: Settings,
+        *,
+        publisher: Publisher,
+        random_source: random.Random,
     ) -> None:
         self._store = store
+        self._publisher = publisher
         self._graph = graph
         self._clock = clock
         self._settings = settings
@@ -128,7 +87,7 @@ class Settler:
     async def settle(self) -> list[Run]:
         """One poll a job. Gives the runs that waited, as they are now. Raises Retryable and Stopped of the storage."""
         overview = await asyncio.to_thread(self._store.overview)
-        jobs: dict[str, list[Open]] = {}
+        jobs: dict[str, list[RunSoFar]] = {}
         for (feed, run_id), entry in sorted(overview.items()):
             if entry.state in {State.SENDING, State.SETTLING}:
                 opened = await asyncio.to_thread(self._open, feed, run_id)
@@ -144,25 +103,14 @@ class Settler:
             settled += [await asyncio.to_thread(self._close, opened, problem) for opened in runs]
         return settled
 
-    def _open(self, feed: str, run_id: str) -> Open | None:
+    def _open(self, feed: str, run_id: str) -> RunSoFar | None:
         found = self._store.run(feed, run_id)
         if found is None or found[0].state not in {State.SENDING, State.SETTLING}:
             return None
         run, etag = found
-        return self._load(run, etag)
+        return RunSoFar.load(self._store, run, etag)
 
-    def _load(self, run: Run, etag: str) -> Open:
-        people = {
-            row.external_id: Sent(row.row, row.request)
-            for row in self._store.read_plan(run)
-            if row.decision is Decision.SEND
-        }
-        lines = [parse_event_line(line) for line in self._store.events(run).splitlines()]
-        events = {event.id: event for event, _ in lines}
-        foreign = {event.id for event, foreign in lines if foreign}
-        return Open(run, etag, people, self._store.receipts(run), events, foreign)
-
-    def _claimed(self, opened: Open, overview: Mapping[tuple[str, str], RunEntry]) -> frozenset[str]:
+    def _claimed(self, opened: RunSoFar, overview: Mapping[tuple[str, str], RunEntry]) -> frozenset[str]:
         """The events that were about earlier runs of the feed, which are settled: about this one they are not."""
         accepted = [receipt.accepted for receipt in opened.receipts.values()]
         if not accepted:
@@ -180,7 +128,7 @@ class Settler:
             claimed |= {event.id for event, foreign in lines if not foreign}
         return frozenset(claimed)
 
-    async def _poll(self, job_id: str, runs: list[Open]) -> Problem | None:
+    async def _poll(self, job_id: str, runs: list[RunSoFar]) -> Problem | None:
         """Reads the job's log once for all its runs, and gives each its events."""
         now = self._clock.now()
         starts = [
@@ -217,15 +165,15 @@ class Settler:
         _share_out(runs)
         return None
 
-    def _close(self, opened: Open, problem: Problem | None) -> Run:
+    def _close(self, opened: RunSoFar, problem: Problem | None) -> Run:
         """Keeps what the poll brought; closes the run where everybody has an outcome, or the deadline has passed."""
         with telemetry.span("settle", feed=opened.run.feed, run=opened.run.id) as span:
             run = self._closed(opened, problem)
-            counts = telemetry.outcome_counts(self._outcomes(opened))
+            counts = telemetry.outcome_counts(opened.outcomes())
             span.set(state=run.state.value, events=len(opened.events), **counts)
         return run
 
-    def _closed(self, opened: Open, problem: Problem | None) -> Run:
+    def _closed(self, opened: RunSoFar, problem: Problem | None) -> Run:
         before, now = opened.run, self._clock.now()
         if opened.fresh:
             lines = (event_line(event, foreign=event.id in opened.foreign) for event in opened.events.values())
@@ -238,21 +186,21 @@ class Settler:
             overdue = readable and opened.silent_for(self._settings.settle_deadline, now)
             opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, now))
             # Also those whom a lost plan no longer names.
-            waiting = self._outcomes(opened).waiting > 0
+            waiting = opened.outcomes().waiting > 0
             # Half a log says who was mentioned, and not what it said last, nor which of two runs it is about.
             if overdue or (readable and not waiting):
                 run = replace(run, state=State.SETTLED, times=replace(run.times, settled=now), problem=None)
         opened.run = run
-        self._publish(opened)
+        self._publisher.publish_so_far(opened)
         with suppress(Conflict):
             self._store.save_run(run, opened.etag)
             if run.state is State.SETTLED:
                 self._tell(opened, seconds=(now - run.times.landed).total_seconds())
         return run
 
-    def _tell(self, opened: Open, *, seconds: float) -> None:
+    def _tell(self, opened: RunSoFar, *, seconds: float) -> None:
         """What alerts and trends know of a run that is settled."""
-        run, outcomes = opened.run, self._outcomes(opened)
+        run, outcomes = opened.run, opened.outcomes()
         log.info(
             "run settled",
             extra={
@@ -276,100 +224,3 @@ class Settler:
                 "people failed",
                 extra={"feed": run.feed, "run": run.id, "outcome": kind, "code": code, "people": people},
             )
-
-    def publish(self, run: Run) -> Summary:
-        """Writes the run's summary as things stand. Raises Retryable and Stopped."""
-        return self._publish(self._load(run, ""))
-
-    def _publish(self, opened: Open) -> Summary:
-        run = opened.run
-        summary = self._summary(opened)
-        name = run.id
-        found = self._store.summary(run.feed, f"{name}.json")
-        if found is not None and not run.state.final:
-            with suppress(ConnectorError):
-                earlier = report.parse_summary(found[0])
-                if earlier.state.final and earlier.times.planned == summary.times.planned:
-                    # A slower instance must not write an older state over the last one.
-                    return earlier
-        final = opened.endings(closing=run.state is State.SETTLED)
-        failures = [ending for ending in final if ending.outcome in report.FAILURES]
-        rejected = list(self._rejects(opened, limit=report.PAGE_LINES))
-        page = report.html(
-            summary,
-            failures=failures[: report.PAGE_LINES],
-            rejected=rejected,
-            total_failures=len(failures),
-            total_rejected=summary.rows.rejected,
-        )
-        store = self._store
-        store.write_summary(run.feed, f"{name}.outcomes.csv", report.outcomes_csv(final), "text/csv; charset=utf-8")
-        store.write_summary(
-            run.feed, f"{name}.rejects.csv", report.rejects_csv(self._rejects(opened)), "text/csv; charset=utf-8"
-        )
-        store.put_summary(run.feed, f"{name}.html", page.encode(), "text/html; charset=utf-8")
-        data = report.summary_json(summary, failures=failures)
-        store.put_summary(run.feed, f"{name}.json", data, "application/json")
-        self._put_latest(run, data)
-        return summary
-
-    def _put_latest(self, run: Run, data: bytes) -> None:
-        """`latest.json` is the summary of the drop that landed last, whichever run was written last."""
-        for _ in range(3):
-            found = self._store.summary(run.feed, "latest.json")
-            if found is not None:
-                with suppress(ConnectorError):
-                    if report.parse_summary(found[0]).run > run.id:
-                        return
-            with suppress(Conflict):
-                self._store.put_summary(
-                    run.feed, "latest.json", data, "application/json", etag=found[1] if found else ""
-                )
-                return
-
-    def _rejects(self, opened: Open, limit: int = 0) -> Iterator[PlannedRow]:
-        """The rows that were not sent for a fault of theirs: what rejects.csv lists."""
-        count = 0
-        for planned in self._store.read_plan(opened.run):
-            row = planned
-            receipt = opened.receipts.get(planned.request)
-            if receipt is not None and receipt.lost_person(planned.external_id):
-                row = replace(planned, decision=Decision.REJECTED, request=0, faults=(_LOST,))
-            if row.decision in {Decision.REJECTED, Decision.DUPLICATE}:
-                if limit and row.decision is not Decision.REJECTED:
-                    continue
-                yield row
-                count += 1
-                if count == limit:
-                    return
-
-    def _outcomes(self, opened: Open) -> Outcomes:
-        closing = opened.run.state is State.SETTLED
-        outcomes = count_outcomes(opened.endings(closing=closing))
-        # People whose plan was lost have no row to be found by; they are not forgotten for that.
-        unknown = count_rows(opened.run.rows, opened.receipts).sent - outcomes.sum
-        if closing:
-            return replace(outcomes, unconfirmed=outcomes.unconfirmed + unknown)
-        return replace(outcomes, waiting=outcomes.waiting + unknown)
-
-    def _summary(self, opened: Open) -> Summary:
-        run = opened.run
-        answered = len(opened.receipts)
-        return Summary(
-            feed=run.feed,
-            run=run.id,
-            state=run.state,
-            drop=SummaryDrop(name=run.drop.name, etag=run.drop.etag, bytes=run.drop.bytes),
-            rows=count_rows(run.rows, opened.receipts),
-            outcomes=self._outcomes(opened),
-            times=run.times,
-            requests=Requests(total=run.requests, sent=answered, left=run.requests - answered),
-            problem=run.problem,
-            notes=run.notes,
-        )
-
-
-_LOST = Fault(
-    message="its bulk request vanished from the spool before it was sent, and the drop is gone",
-    advice="drop the file again",
-)

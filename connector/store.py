@@ -39,7 +39,8 @@ from azure.storage.blob import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from connector.errors import (
+from connector.settings import Settings
+from connector.vocabulary.errors import (
     Conflict,
     ConnectorError,
     DropUnusable,
@@ -50,9 +51,8 @@ from connector.errors import (
     StorageDown,
     Unusable,
 )
-from connector.lines import parse_plan_line, plan_line
-from connector.run import Drop, PlannedRow, Receipt, Run, State
-from connector.settings import Settings
+from connector.vocabulary.lines import parse_plan_line, plan_line
+from connector.vocabulary.run import Drop, PlannedRow, Receipt, Run, State
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

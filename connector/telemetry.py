@@ -18,8 +18,8 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from connector.errors import ConnectorError, Retryable, Stopped
-from connector.run import Decision, Outcome, Outcomes
+from connector.vocabulary.errors import ConnectorError, Retryable, Stopped
+from connector.vocabulary.run import Decision, Outcome, Outcomes
 
 log = logging.getLogger(__name__)
 

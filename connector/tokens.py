@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from connector.errors import Retryable
+from connector.vocabulary.errors import Retryable
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential

@@ -18,16 +18,17 @@ from typing import Any, NoReturn
 import orjson
 
 from connector import telemetry
-from connector.bulk_request import bulk_body, digest
-from connector.clock import Clock
-from connector.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
 from connector.graph import Accepted, Graph, Throttled, TokenRefused
 from connector.jobs import job_problem
 from connector.pacing import Ledger, Window
+from connector.publisher import Publisher
 from connector.retries import LONGEST_WAIT, retrying
-from connector.run import Problem, Receipt, Refusal, Run, State
 from connector.settings import Settings
 from connector.store import LEASE_SECONDS, Lease, Store
+from connector.vocabulary.bulk_request import bulk_body, digest
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
+from connector.vocabulary.run import Problem, Receipt, Refusal, Run, State
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Uplink:
         *,
         upload_path: Callable[[Run], str],
         respool: Callable[[Run, list[int]], set[int]],
-        publish: Callable[[Run], object],
+        publisher: Publisher,
         random_source: random.Random | None = None,
     ) -> None:
         self._store = store
@@ -117,7 +118,7 @@ class Uplink:
         self._settings = settings
         self._upload_path = upload_path
         self._respool = respool
-        self._publish = publish
+        self._publisher = publisher
         self._random = random_source or random.Random()
 
     async def drain(self) -> Drained:
@@ -170,7 +171,7 @@ class _Session:
         self._settings = uplink._settings
         self._upload_path = uplink._upload_path
         self._respool = uplink._respool
-        self._publish = uplink._publish
+        self._publisher = uplink._publisher
         self._random = uplink._random
         self._lease = lease
         self._ledger = ledger
@@ -290,7 +291,7 @@ class _Session:
             for sending in list(self._feeds.values()):
                 if sending.sent:
                     with suppress(ConnectorError):
-                        await asyncio.to_thread(self._publish, sending.run)
+                        await asyncio.to_thread(self._publisher.publish, sending.run)
 
     async def _open(self, feed: str, run_id: str) -> Sending | None:
         found = await asyncio.to_thread(self._store.run, feed, run_id)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connector.__main__ import main
 from connector.check import LONGEST_SHAPE, shape
-from connector.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
+from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 
 ENDPOINT = "https://graph.microsoft.com/v1.0/servicePrincipals/a/synchronization/jobs/b/bulkUpload"
 FEED = f"""

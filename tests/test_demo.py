@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from connector.demo import Pace, demo
-from connector.errors import Fault, Unusable
-from connector.run import Outcomes, Problem, Rows, State, Summary, SummaryDrop, Times
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.host import BlobFunction, TimerFunction, ncrontab_fault, registered
 from connector.sandbox.sample import sample
 from connector.sandbox.screen import Screen, Trouble, last_screen, rejects_of
 from connector.sandbox.servers import PROJECT
 from connector.sandbox.settings import SandboxSettings
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.run import Outcomes, Problem, Rows, State, Summary, SummaryDrop, Times
 
 QUICK = Pace(entra=SandboxSettings.immediate(), tick=0.05)
 APP = (PROJECT / "function_app.py").read_text(encoding="utf-8")

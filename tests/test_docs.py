@@ -31,8 +31,8 @@ from connector.mapping.expression import ExpressionError, parse
 from connector.mapping.signatures import REFUSED, SIGNATURES
 from connector.mapping.values import IGNORE, Cell, ValueFault
 from connector.report import OUTCOMES_HEADER, REJECTS_HEADER
-from connector.run import Outcomes, Rows, State, Summary
 from connector.settings import DEFAULTS, NAMES
+from connector.vocabulary.run import Outcomes, Rows, State, Summary
 from tests.test_design import BESIDE, FLOORS
 
 ROOT = Path(__file__).parent.parent

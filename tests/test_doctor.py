@@ -18,11 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.doctor import COMPLETED, doctor, relieved, subscription
-from connector.errors import Forbidden, Retryable, Stopped
 from connector.examination import Examination, Examiner, Finding, Result, code_version, identity_of, permissions, skew
+from connector.feeds import Feeds
 from connector.graph import Graph
-from connector.pipeline import connected, managed_identity
-from connector.planning import Planner
 from connector.resource_manager import CLOUDS, ResourceManager
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import ACCOUNT, ACCOUNT_KEY, Azurite, Sandbox
@@ -32,6 +30,8 @@ from connector.settings import Settings
 from connector.store import Store
 from connector.system_clock import SystemClock
 from connector.tokens import TokenSource
+from connector.vocabulary.errors import Forbidden, Retryable, Stopped
+from connector.wiring import connected, managed_identity
 from tests.account import Account, ended
 from tests.people import PORTAL_ENDPOINT, csv_of, feed_file, workers
 from tests.servers import MakeSandbox
@@ -308,8 +308,8 @@ def examined(settings: Settings, store: Store, **options: Any) -> list[str]:
     async def all_of() -> list[str]:
         tokens = TokenSource(lambda: managed_identity(""), f"{settings.graph}/.default")
         graph = Graph(settings.graph, tokens, SystemClock())
-        feed = Planner(store, SystemClock(), settings).feed
-        examiner = Examiner(store, graph, tokens, SystemClock(), settings, feed=feed, **options)
+        feeds = Feeds(store, settings)
+        examiner = Examiner(store, graph, tokens, SystemClock(), settings, feeds=feeds, **options)
         try:
             return [str(finding) async for finding in examiner.examine()]
         finally:
@@ -855,7 +855,7 @@ async def test_what_is_no_resource_id_is_not_asked_for(resource_id: str) -> None
 
 
 def test_each_public_cloud_has_its_resource_manager() -> None:
-    from connector.origin import PUBLIC_CLOUDS
+    from connector.vocabulary.origin import PUBLIC_CLOUDS
 
     assert set(CLOUDS) == {f"https://{host}" for host in PUBLIC_CLOUDS}
 

@@ -11,9 +11,9 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from connector.report import aside_lines
-from connector.run import Aside, Drop
 from connector.sandbox.servers import Azurite
 from connector.system_clock import SystemClock
+from connector.vocabulary.run import Aside, Drop
 from tests.account import Account, outcomes
 from tests.people import csv_of, feed_file, ids, workers
 from tests.privacy import Collector

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from connector import feed
 from connector.endpoint import Endpoint, parse_endpoint
-from connector.errors import Fault, FeedUnusable
 from connector.feed import Declared, Empty, Expectation, FixedColumn, Footer, LookupFile, Threshold
 from connector.marked_yaml import MAX_BYTES
+from connector.vocabulary.errors import Fault, FeedUnusable
 
 GRAPH = "https://graph.microsoft.com"
 JOB = "servicePrincipals/00aa00aa-bb11-cc22-dd33-44ee44ee44ee/synchronization/jobs/API2AAD.0000.1111-22"

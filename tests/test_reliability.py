@@ -15,16 +15,16 @@ from dataclasses import replace
 import pytest
 from azure.core.credentials import AccessToken
 
-from connector.errors import Retryable
 from connector.graph import Graph
 from connector.report import parse_summary
-from connector.run import Summary
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.servers import Sandbox
 from connector.settings import Limit
 from connector.system_clock import SystemClock
 from connector.tokens import TokenSource
 from connector.uplink import IN_FLIGHT
+from connector.vocabulary.errors import Retryable
+from connector.vocabulary.run import Summary
 from tests.chaos.checks import violations
 from tests.chaos.schedule import (
     FEED,

@@ -22,7 +22,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
-from connector.errors import Fault, Unusable
 from connector.report import (
     FAILURES,
     OUTCOMES_HEADER,
@@ -43,7 +42,8 @@ from connector.report import (
     table,
     tone,
 )
-from connector.run import (
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.run import (
     Decision,
     Ending,
     Outcome,

@@ -21,7 +21,6 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from connector.errors import ConnectorError, Retryable, Stopped, Unusable
 from connector.graph import Graph
 from connector.pipeline import Pipeline
 from connector.sandbox.servers import Azurite, Sandbox
@@ -30,6 +29,7 @@ from connector.settings import Settings
 from connector.store import Store
 from connector.system_clock import SystemClock
 from connector.tokens import TokenSource
+from connector.vocabulary.errors import ConnectorError, Retryable, Stopped, Unusable
 from tests.account import Account, outcomes, rows
 from tests.people import csv_of, feed_file, ids, workers
 from tests.privacy import Collector, text_of

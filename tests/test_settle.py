@@ -11,10 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.event import Event
-from connector.lines import event_line, parse_event_line
 from connector.provisioning_log import parse_event
-from connector.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
 from connector.settle import (
     OVERLAP,
     Sent,
@@ -27,6 +24,9 @@ from connector.settle import (
     poll_from,
     quiet_since,
 )
+from connector.vocabulary.event import Event
+from connector.vocabulary.lines import event_line, parse_event_line
+from connector.vocabulary.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -35,19 +35,19 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from connector import telemetry
-from connector.errors import Conflict, DropUnusable, Fault, Refused, Retryable, Stopped, StorageDown
 from connector.exporting import OpenTelemetry, run_context
 from connector.facts import FeedFacts, FeedFile, Quota, feed_facts, landing
-from connector.limits import Limit
 from connector.pacing import Ledger
-from connector.pipeline import connected, managed_identity
 from connector.poison import QUEUE
-from connector.run import Decision, Outcomes, State
 from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
 from connector.settings import Settings
 from connector.store import SILENT, RunEntry
 from connector.telemetry import EVENTS, METRICS, SPANS, InvocationFailed, invocation, plain_code, safe_detail
+from connector.vocabulary.errors import Conflict, DropUnusable, Fault, Refused, Retryable, Stopped, StorageDown
+from connector.vocabulary.limits import Limit
+from connector.vocabulary.run import Decision, Outcomes, State
+from connector.wiring import connected, managed_identity
 from tests.account import Account
 from tests.people import csv_of, feed_file, worker, workers
 from tests.privacy import leaks
@@ -205,7 +205,7 @@ def _short(fields: frozenset[str]) -> set[str]:
 def test_without_a_connection_string_nothing_of_opentelemetry_is_imported() -> None:
     code = (
         "import sys, asyncio\n"
-        "import function_app, connector.pipeline\n"
+        "import function_app, connector.wiring\n"
         "from connector.telemetry import invocation, measure, span\n"
         "async def main():\n"
         "    async with invocation('on_tick', ''):\n"

@@ -17,9 +17,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from connector import scim
 from connector.mapping.paths import Target
-from connector.scim import Type
+from connector.vocabulary import scim
+from connector.vocabulary.scim import Type
 
 BOOLEANS: Final[Mapping[str, bool]] = {
     **dict.fromkeys(("True", "true", "TRUE"), True),

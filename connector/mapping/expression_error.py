@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from connector.errors import ConnectorError
+from connector.vocabulary.errors import ConnectorError
 
 
 class ExpressionError(ConnectorError):

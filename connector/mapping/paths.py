@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connector import scim
 from connector.feed import Declared
-from connector.scim import Attribute, Mutability, Type
+from connector.vocabulary import scim
+from connector.vocabulary.scim import Attribute, Mutability, Type
 
 Extensions = Mapping[str, Mapping[str, Declared]]
 

@@ -22,7 +22,6 @@ from operator import itemgetter
 from types import CodeType
 from typing import Any, Final
 
-from connector.errors import DropUnusable, Fault
 from connector.mapping.careful import Careful, described
 from connector.mapping.checks import (
     BOOLEANS,
@@ -56,7 +55,8 @@ from connector.mapping.rules import (
 )
 from connector.mapping.syntax import Column
 from connector.mapping.values import IGNORE
-from connector.scim import Type
+from connector.vocabulary.errors import DropUnusable, Fault
+from connector.vocabulary.scim import Type
 
 Cells = Sequence[Any]
 Mapped = dict[str, Any] | Rejected | Filtered

@@ -12,7 +12,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from connector.errors import ConnectorError
+from connector.vocabulary.errors import ConnectorError
 
 
 class Ignore(Enum):

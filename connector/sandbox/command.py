@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from connector.errors import Fault, Unusable
 from connector.sandbox.faults import Schedule
 from connector.sandbox.servers import Sandbox
 from connector.sandbox.settings import SandboxSettings
+from connector.vocabulary.errors import Fault, Unusable
 
 PORT = 8750
 

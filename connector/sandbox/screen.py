@@ -22,7 +22,7 @@ from rich.text import Text
 
 from connector.advice import without_values
 from connector.report import TableLine, headline, table
-from connector.run import State, Summary
+from connector.vocabulary.run import State, Summary
 
 WIDTH: Final = 108
 """The most columns that are used: wider lines are hard to read, and to put into a README."""

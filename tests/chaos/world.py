@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.errors import ConnectorError
 from connector.graph import Graph
 from connector.pipeline import Pipeline
-from connector.run import State
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Endpoint, Rule
 from connector.sandbox.faults import Schedule as Script
@@ -23,6 +21,8 @@ from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, SandboxSettings
 from connector.settings import Settings
 from connector.store import Store
 from connector.tokens import TokenSource
+from connector.vocabulary.errors import ConnectorError
+from connector.vocabulary.run import State
 from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
 from tests.chaos.host import Host, Killed, VirtualRetry
 from tests.chaos.schedule import (
@@ -240,7 +240,7 @@ class World:
     # what happens
 
     async def _land(self, land: Land) -> None:
-        from connector.run import Drop
+        from connector.vocabulary.run import Drop
 
         path = f"{land.feed}/{land.name}"
         if self.account.read("inbox", path) is not None:

@@ -8,12 +8,12 @@ from random import Random
 from typing import Any, Final
 
 from connector.csv2scim import draft as feed_of_psd1
-from connector.errors import FeedUnusable, Unusable
 from connector.mapping import Rejected, load_feed
 from connector.mapping.evaluate import Surroundings, evaluate
 from connector.mapping.expression import parse
 from connector.mapping.expression_error import ExpressionError
 from connector.mapping.values import ValueFault
+from connector.vocabulary.errors import FeedUnusable, Unusable
 from tests.fuzz import inputs
 from tests.readers.test_bounds import SAMPLES, read
 

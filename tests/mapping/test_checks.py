@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from connector import scim
 from connector.mapping.checks import (
     COUNTRIES,
     EXTERNAL_ID_MAX,
@@ -20,6 +19,7 @@ from connector.mapping.checks import (
     watch,
 )
 from connector.mapping.paths import parse_path
+from connector.vocabulary import scim
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.errors import DropUnusable
 from connector.feed import FileOptions
 from connector.readers import BadRow, open_drop
-from connector.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
+from connector.vocabulary.errors import DropUnusable
+from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 from tests.readers.reading import zipped
 
 TEXT = b"What a person is and does. " * 7

@@ -14,12 +14,12 @@ from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
 from azure.storage.blob import BlobServiceClient
 
-from connector.errors import Fault, Unusable
-from connector.limits import Limit
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.command import main
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox, azurite_command
 from connector.sandbox.settings import CONTOSO, SandboxSettings
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.limits import Limit
 from tests.sandbox.wire import SCIM, bulk, identity_url, person
 
 

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
-from connector.errors import Fault
+from connector.vocabulary.errors import Fault
 
 
 class State(enum.StrEnum):

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from connector.errors import Fault
-from connector.event import Event
-from connector.run import Decision, PlannedRow
+from connector.vocabulary.errors import Fault
+from connector.vocabulary.event import Event
+from connector.vocabulary.run import Decision, PlannedRow
 
 _DECISIONS = {decision.value: decision for decision in Decision}
 

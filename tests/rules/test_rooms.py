@@ -1,4 +1,4 @@
-"""The floors of design.md, section 6, read from the source: what imports what, and who touches the outside world."""
+"""The rooms, read from the folders and the source: what imports what, and who touches the outside world."""
 
 from __future__ import annotations
 
@@ -20,48 +20,43 @@ from connector.sandbox.servers import PROJECT
 
 CONNECTOR = PROJECT / "connector"
 
-FLOORS: dict[int, tuple[str, ...]] = {
-    6: (
-        *("function_app", "__main__", "preview", "doctor"),
-        *("check", "evaluating", "new_feed", "hr_columns", "csv2scim", "psd1", "feed_text", "local_files"),
-    ),
-    5: ("pipeline", "planning", "decide", "settling", "facts", "examination"),
-    4: (
-        *(
-            "store",
-            "uplink",
-            "graph",
-            "jobs",
-            "telemetry",
-            "exporting",
-            "settings",
-            "clock",
-            "system_clock",
-            "tokens",
-            "provisioning_log",
-        ),
-        *("retries", "secrets", "poison", "resource_manager"),
-    ),
-    3: ("plan", "settle", "report", "advice", "pacing"),
-    2: ("mapping", "readers"),
-    1: (
-        "scim",
-        "feed",
-        "endpoint",
-        "marked_yaml",
-        "run",
-        "limits",
-        "errors",
-        "event",
-        "lines",
-        "bulk_request",
-        "origin",
+ROOMS = (
+    ("vocabulary",),
+    ("feed",),
+    ("readers",),
+    ("mapping",),
+    ("outside",),
+    ("provisioning",),
+    ("memory",),
+    ("reporting",),
+    # Three steps of one story, that meet in storage and in the pipeline alone.
+    ("planning", "sending", "settling"),
+    ("watching",),
+    ("pipeline",),
+    ("wiring",),
+    ("commands", "__main__", "function_app"),
+)
+"""Bottom up: a room imports from its own and from those before it. Rooms of one line know nothing of each other."""
+
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+# Not deployed (.funcignore); may import everything, and nothing deployed needs them.
+BESIDE = frozenset({"sandbox"})
+# Plain functions over plain data.
+CORE = frozenset({"vocabulary", "feed", "readers", "mapping"})
+# Of the rooms between the core and the pipeline, who may reach for what is outside.
+DOERS = frozenset({"provisioning", "memory", "planning", "sending", "settling", "watching"})
+# A room of a language of its own, which could be anybody's: what it may know of the house.
+LANGUAGES = {
+    "connector.mapping.dotnet": ("connector.mapping.dotnet", "connector.vocabulary"),
+    "connector.mapping.expressions": (
+        "connector.mapping.expressions",
+        "connector.mapping.dotnet",
+        "connector.vocabulary",
     ),
 }
-CORE = frozenset(name for floor in (1, 2, 3) for name in FLOORS[floor])
-# Not deployed (.funcignore); may import everything, and nothing deployed needs them.
-BESIDE = frozenset({"sandbox", "demo"})
-FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
+
+MOST_LINES = 500
+MOST_FLAT = 8
 
 # What the core may import: nothing here reads a clock, the environment, a disk or a network by being called properly.
 _STANDARD = """
@@ -97,7 +92,7 @@ class Module:
 
     @property
     def unit(self) -> str:
-        """The name on the floors: a package counts as one."""
+        """The room, or the module's own name where it stands in none."""
         return self.name.split(".")[1] if self.name.startswith("connector.") else self.name
 
     def imports(self) -> Iterator[Import]:
@@ -112,14 +107,19 @@ class Module:
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 assert not node.level, f"{self.name}: imports are absolute"
-                # `from connector import report` names the module in the second place.
+                # `from connector.reporting import causes` names a module in the second place.
                 names = [
-                    f"{node.module}.{a.name}" if node.module == "connector" else str(node.module) for a in node.names
+                    inner if _is_module(inner := f"{node.module}.{alias.name}") else str(node.module)
+                    for alias in node.names
                 ]
             else:
                 continue
             for name in dict.fromkeys(names):
                 yield Import(module=name, line=node.lineno, lazy=id(node) in lazy)
+
+    @property
+    def lines(self) -> int:
+        return len(self.path.read_text(encoding="utf-8").splitlines())
 
     def where(self, line: int) -> str:
         return f"{self.path.relative_to(PROJECT)}:{line}"
@@ -135,6 +135,11 @@ def modules() -> tuple[Module, ...]:
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         found.append(Module(name=name, path=path, tree=_tree(path)))
     return tuple(found)
+
+
+def _is_module(name: str) -> bool:
+    path = PROJECT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def _tree(path: Path) -> ast.Module:
@@ -154,39 +159,78 @@ def unit_of(imported: str) -> str:
     return imported.split(".")[1] if imported.startswith("connector.") else ""
 
 
-def test_every_module_has_a_floor() -> None:
-    assert sorted({module.unit for module in deployed()} - FLOOR_OF.keys()) == []
+def test_every_room_is_on_the_list_and_every_other_module_is_a_story_or_an_entrance() -> None:
+    assert sorted({module.unit for module in deployed()} - LEVEL.keys()) == []
 
 
-def test_no_module_imports_from_a_floor_above_its_own() -> None:
-    upward = [
-        f"{module.where(found.line)} (floor {FLOOR_OF.get(module.unit)}) imports {unit} (floor {FLOOR_OF[unit]})"
+def test_no_room_imports_from_one_above_it_or_beside_it() -> None:
+    wrong = [
+        f"{module.where(found.line)}: {module.unit} imports {room}"
         for module in deployed()
         for found in module.imports()
-        if (unit := unit_of(found.module)) in FLOOR_OF and FLOOR_OF[unit] > FLOOR_OF.get(module.unit, 0)
+        if (room := unit_of(found.module)) in LEVEL
+        and module.unit in LEVEL
+        and room != module.unit
+        and LEVEL[room] >= LEVEL[module.unit]
     ]
-    assert upward == []
+    assert wrong == []
 
 
-def test_no_two_modules_import_each_other() -> None:
+def test_a_language_knows_nothing_of_the_house() -> None:
+    wrong = [
+        f"{module.where(found.line)} imports {found.module}"
+        for module in deployed()
+        for language, allowed in LANGUAGES.items()
+        if module.name.startswith(f"{language}.")
+        for found in module.imports()
+        if found.module.startswith("connector.") and not found.module.startswith(tuple(f"{a}." for a in allowed))
+    ]
+    assert wrong == []
+
+
+def test_only_doers_reach_for_what_is_outside() -> None:
+    doers = DOERS | {"outside", "pipeline", "wiring", "commands", "__main__", "function_app"}
+    wrong = [
+        f"{module.where(found.line)} imports {found.module}"
+        for module in deployed()
+        for found in module.imports()
+        if module.unit not in doers
+        and module.name not in {"connector.reporting.publisher", "connector.reporting.run_so_far"}
+        and unit_of(found.module) == "outside"
+    ]
+    assert wrong == []
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    known = {module.name for module in modules()}
     graph: dict[str, set[str]] = {}
     for module in deployed():
         for found in module.imports():
-            unit = unit_of(found.module)
-            if unit and unit != module.unit and not found.lazy:
-                graph.setdefault(module.unit, set()).add(unit)
+            if found.module in known and found.module != module.name and not found.lazy:
+                graph.setdefault(module.name, set()).add(found.module)
 
     def reaches(start: str) -> set[str]:
         seen: set[str] = set()
         todo = [start]
         while todo:
-            for unit in graph.get(todo.pop(), ()):
-                if unit not in seen:
-                    seen.add(unit)
-                    todo.append(unit)
+            for name in graph.get(todo.pop(), ()):
+                if name not in seen:
+                    seen.add(name)
+                    todo.append(name)
         return seen
 
-    assert sorted(unit for unit in graph if unit in reaches(unit)) == []
+    assert sorted(name for name in graph if name in reaches(name)) == []
+
+
+def test_no_module_is_too_long_to_be_read_at_once() -> None:
+    long = {module.where(1): count for module in modules() if (count := module.lines) > MOST_LINES}
+    assert long == {}
+
+
+def test_few_modules_stand_outside_the_rooms() -> None:
+    assert len(list(CONNECTOR.glob("*.py"))) <= MOST_FLAT
+    entrance = next(module for module in modules() if module.name == "function_app")
+    assert entrance.lines <= 60
 
 
 def test_the_core_imports_nothing_that_reaches_outside() -> None:
