@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connector.feed import FileOptions
+from connector.feed.parse import FileOptions
 from connector.local_files import feed_of
 from connector.mapping.expression import Expression, parse
 from connector.mapping.expression_error import ExpressionError

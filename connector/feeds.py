@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.feed import Files, parse
+from connector.feed.parse import Files, parse
 from connector.mapping import LoadedFeed, load_feed
 from connector.settings import Settings
 from connector.store import Store

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from connector import hr_columns as hr
-from connector.feed import FileOptions
+from connector.feed.parse import FileOptions
 from connector.feed_text import BEGINNING, comment, entry, nameable, quoted
 from connector.local_files import landed_at
 from connector.mapping import load_feed

@@ -24,7 +24,7 @@ import pytest
 
 from connector import __main__ as command_line
 from connector import jobs
-from connector.feed import Feed, FileOptions, Format
+from connector.feed.parse import Feed, FileOptions, Format
 from connector.mapping import load_feed
 from connector.mapping.evaluate import Surroundings, evaluate
 from connector.mapping.expression import ExpressionError, parse

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import feed
-from connector.endpoint import Endpoint, parse_endpoint
-from connector.feed import Declared, Empty, Expectation, FixedColumn, Footer, LookupFile, Threshold
-from connector.marked_yaml import MAX_BYTES
+from connector.feed import parse as feed
+from connector.feed.endpoint import Endpoint, parse_endpoint
+from connector.feed.marked_yaml import MAX_BYTES
+from connector.feed.parse import Declared, Empty, Expectation, FixedColumn, Footer, LookupFile, Threshold
 from connector.vocabulary.errors import Fault, FeedUnusable
 
 GRAPH = "https://graph.microsoft.com"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from connector.feed import Feed, LookupFile, ParsedFeed, Value, parse, sorted_by_line
+from connector.feed.marked_yaml import Path
+from connector.feed.parse import Feed, LookupFile, ParsedFeed, Value, parse, sorted_by_line
 from connector.mapping.checks import CONVERTERS, FAULTS, TYPE_ADVICE, unsendable
 from connector.mapping.expression import Expression, ExpressionError, looks_like_expression
 from connector.mapping.expression import parse as parse_expression
@@ -18,7 +19,6 @@ from connector.mapping.lookup import BadTable, read_table
 from connector.mapping.paths import PathError, Target, parse_path
 from connector.mapping.record import Mapping, Unwritable
 from connector.mapping.rules import Constant, Rule, all_elements, shape
-from connector.marked_yaml import Path
 from connector.vocabulary.errors import Fault, FeedUnusable
 from connector.vocabulary.scim import Type
 

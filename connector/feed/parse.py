@@ -31,8 +31,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from connector.endpoint import Endpoint, parse_endpoint
-from connector.marked_yaml import Document, Path, Unreadable, read
+from connector.feed.endpoint import Endpoint, parse_endpoint
+from connector.feed.marked_yaml import Document, Path, Unreadable, read
 from connector.vocabulary import scim
 from connector.vocabulary.errors import Fault, FeedUnusable
 
@@ -763,7 +763,7 @@ def _unknown(path: Path, document: Document) -> Fault:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a feed file, for editors; `connector/feed.schema.json` is this, written out."""
+    """The JSON Schema (2020-12) of a feed file, for editors; `connector/feed/feed.schema.json` is this, written out."""
     schema = Feed.model_json_schema(mode="validation")
     del schema["properties"]["name"]
     schema["required"].remove("name")
