@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final
 from connector.decide import AsItStands, plaintext
 from connector.local_files import feed_of, landed_at
 from connector.mapping import BoundMapping, LoadedFeed, Rejected
-from connector.mapping.paths import Target
+from connector.mapping.attribute_paths import Target
 from connector.plan import last_rows, plan
 from connector.readers import ScimTable, Table, open_drop
 from connector.secrets import no_secrets

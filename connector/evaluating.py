@@ -10,10 +10,10 @@ from pathlib import Path
 
 from connector.feed.parse import FileOptions
 from connector.local_files import feed_of
-from connector.mapping.expression import Expression, parse
-from connector.mapping.expression_error import ExpressionError
-from connector.mapping.trace import Step, trace
-from connector.mapping.values import IGNORE, Cell, Value, ValueFault
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.parser import Expression, parse
+from connector.mapping.expressions.trace import Step, trace
+from connector.mapping.expressions.values import IGNORE, Cell, Value, ValueFault
 from connector.readers import BadRow, ScimTable, open_drop
 from connector.vocabulary.errors import Fault, Unusable
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from connector.mapping.expression import parse
-from connector.mapping.expression_error import ExpressionError
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.parser import parse
 
 _PLACEHOLDER: Final = (
     "https://graph.microsoft.com/v1.0/servicePrincipals/00000000-0000-0000-0000-000000000000"

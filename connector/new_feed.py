@@ -18,9 +18,9 @@ from connector.feed.parse import FileOptions
 from connector.feed_text import BEGINNING, comment, entry, nameable, quoted
 from connector.local_files import landed_at
 from connector.mapping import load_feed
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import parse
-from connector.mapping.values import ValueFault
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.parser import parse
+from connector.mapping.expressions.values import ValueFault
 from connector.readers import BadRow, ScimTable, Table, open_drop
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.scim import ENTERPRISE_USER

@@ -26,10 +26,10 @@ from connector import __main__ as command_line
 from connector import jobs
 from connector.feed.parse import Feed, FileOptions, Format
 from connector.mapping import load_feed
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import ExpressionError, parse
-from connector.mapping.signatures import REFUSED, SIGNATURES
-from connector.mapping.values import IGNORE, Cell, ValueFault
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.parser import ExpressionError, parse
+from connector.mapping.expressions.signatures import REFUSED, SIGNATURES
+from connector.mapping.expressions.values import IGNORE, Cell, ValueFault
 from connector.report import OUTCOMES_HEADER, REJECTS_HEADER
 from connector.settings import DEFAULTS, NAMES
 from connector.vocabulary.run import Outcomes, Rows, State, Summary

@@ -12,13 +12,13 @@ from typing import Final
 
 from connector.feed.marked_yaml import Path
 from connector.feed.parse import Feed, LookupFile, ParsedFeed, Value, parse, sorted_by_line
-from connector.mapping.checks import CONVERTERS, FAULTS, TYPE_ADVICE, unsendable
-from connector.mapping.expression import Expression, ExpressionError, looks_like_expression
-from connector.mapping.expression import parse as parse_expression
-from connector.mapping.lookup import BadTable, read_table
-from connector.mapping.paths import PathError, Target, parse_path
-from connector.mapping.record import Mapping, Unwritable
+from connector.mapping.attribute_paths import PathError, Target, parse_path
+from connector.mapping.expressions.parser import Expression, ExpressionError, looks_like_expression
+from connector.mapping.expressions.parser import parse as parse_expression
+from connector.mapping.fast_path import Mapping, Unwritable
+from connector.mapping.lookup_table import BadTable, read_table
 from connector.mapping.rules import Constant, Rule, all_elements, shape
+from connector.mapping.value_checks import CONVERTERS, FAULTS, TYPE_ADVICE, unsendable
 from connector.vocabulary.errors import Fault, FeedUnusable
 from connector.vocabulary.scim import Type
 

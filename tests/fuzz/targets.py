@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from connector.csv2scim import draft as feed_of_psd1
 from connector.mapping import Rejected, load_feed
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import parse
-from connector.mapping.expression_error import ExpressionError
-from connector.mapping.values import ValueFault
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.parser import parse
+from connector.mapping.expressions.values import ValueFault
 from connector.vocabulary.errors import FeedUnusable, Unusable
 from tests.fuzz import inputs
 from tests.readers.test_bounds import SAMPLES, read

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from connector.mapping.checks import (
+from connector.mapping.attribute_paths import parse_path
+from connector.mapping.value_checks import (
     COUNTRIES,
     EXTERNAL_ID_MAX,
     VALUE_MAX,
@@ -18,7 +19,6 @@ from connector.mapping.checks import (
     unsendable,
     watch,
 )
-from connector.mapping.paths import parse_path
 from connector.vocabulary import scim
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.feed.parse import Declared
-from connector.mapping.paths import PathError, Target, parse_path
+from connector.mapping.attribute_paths import PathError, Target, parse_path
 from connector.vocabulary import scim
 from connector.vocabulary.scim import Attribute, Mutability, Type
 

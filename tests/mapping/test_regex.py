@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.mapping.dotnet_regex import PatternError, TimedOut, dotnet_pattern, substitution
+from connector.mapping.dotnet.pattern import PatternError, TimedOut, dotnet_pattern, substitution
 
 from .evaluated import fault, refusal, value
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from connector.mapping.paths import Target
+from connector.mapping.attribute_paths import Target
 from connector.vocabulary import scim
 from connector.vocabulary.scim import Type
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import Any, Final, Protocol, TypeAlias
 
-from connector.mapping import date_functions, functions
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.functions import STRICT
-from connector.mapping.syntax import Call, Column, Comparison, Node, Text, passes_through
-from connector.mapping.values import IGNORE, Ignore, Value, condition, text
+from connector.mapping.expressions import date_functions, functions
+from connector.mapping.expressions.functions import STRICT
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.syntax import Call, Column, Comparison, Node, Text, passes_through
+from connector.mapping.expressions.values import IGNORE, Ignore, Value, condition, text
 
 
 class Scope(Protocol):

@@ -22,24 +22,11 @@ from operator import itemgetter
 from types import CodeType
 from typing import Any, Final
 
-from connector.mapping.careful import Careful, described
-from connector.mapping.checks import (
-    BOOLEANS,
-    CONVERTERS,
-    EXTERNAL_ID_MAX,
-    MANAGER,
-    MISREAD,
-    UNSENDABLE,
-    VALUE_MAX,
-    Trouble,
-    Watch,
-    many,
-    own_manager,
-    watch,
-)
-from connector.mapping.emit import emit, emit_condition
-from connector.mapping.expression import Expression
-from connector.mapping.paths import Target
+from connector.mapping.attribute_paths import Target
+from connector.mapping.expressions.compiler import emit, emit_condition
+from connector.mapping.expressions.parser import Expression
+from connector.mapping.expressions.syntax import Column
+from connector.mapping.expressions.values import IGNORE
 from connector.mapping.rules import (
     FILTERED,
     Constant,
@@ -53,8 +40,21 @@ from connector.mapping.rules import (
     schemas,
     shape,
 )
-from connector.mapping.syntax import Column
-from connector.mapping.values import IGNORE
+from connector.mapping.slow_path import Careful, described
+from connector.mapping.value_checks import (
+    BOOLEANS,
+    CONVERTERS,
+    EXTERNAL_ID_MAX,
+    MANAGER,
+    MISREAD,
+    UNSENDABLE,
+    VALUE_MAX,
+    Trouble,
+    Watch,
+    many,
+    own_manager,
+    watch,
+)
 from connector.vocabulary.errors import DropUnusable, Fault
 from connector.vocabulary.scim import Type
 

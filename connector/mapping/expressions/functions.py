@@ -13,10 +13,17 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from connector.mapping import casing
-from connector.mapping.date_functions import c_date, date_add, date_diff, date_from_num, format_date_time, num_from_date
-from connector.mapping.diacritics import normalize_diacritics
-from connector.mapping.values import Cell, Site, Value, condition, integer, number, present, text
+from connector.mapping.expressions import casing
+from connector.mapping.expressions.date_functions import (
+    c_date,
+    date_add,
+    date_diff,
+    date_from_num,
+    format_date_time,
+    num_from_date,
+)
+from connector.mapping.expressions.diacritics import normalize_diacritics
+from connector.mapping.expressions.values import Cell, Site, Value, condition, integer, number, present, text
 
 COMPARE_TYPES: Final = ("vbTextCompare", "vbBinaryCompare")
 """InStr's last argument."""

@@ -12,13 +12,22 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from connector.mapping.calls import check_constants, check_date, checked_call
-from connector.mapping.expression_error import ExpressionError, nearest
-from connector.mapping.functions import COMPARE_TYPES
-from connector.mapping.signatures import DATED, KNOWN_NAMES, NUMERIC, REFUSED, SIGNATURES
-from connector.mapping.syntax import Call, Column, Comparison, ComparisonMode, Node, Text, merged_columns, walk
-from connector.mapping.tokens import Token, tokens
-from connector.mapping.values import Site, number
+from connector.mapping.expressions.calls import check_constants, check_date, checked_call
+from connector.mapping.expressions.expression_error import ExpressionError, nearest
+from connector.mapping.expressions.functions import COMPARE_TYPES
+from connector.mapping.expressions.signatures import DATED, KNOWN_NAMES, NUMERIC, REFUSED, SIGNATURES
+from connector.mapping.expressions.syntax import (
+    Call,
+    Column,
+    Comparison,
+    ComparisonMode,
+    Node,
+    Text,
+    merged_columns,
+    walk,
+)
+from connector.mapping.expressions.tokens import Token, tokens
+from connector.mapping.expressions.values import Site, number
 
 __all__ = ["MAX_DEPTH", "MAX_LENGTH", "Expression", "ExpressionError", "looks_like_expression", "parse"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from connector.mapping.expression_error import ExpressionError
+from connector.mapping.expressions.expression_error import ExpressionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

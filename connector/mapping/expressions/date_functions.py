@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from connector.mapping.dotnet_dates import (
+from connector.mapping.dotnet.dates import (
     DateFormat,
     FormatError,
     Moment,
@@ -21,8 +21,8 @@ from connector.mapping.dotnet_dates import (
     date_format,
     date_styles,
 )
-from connector.mapping.plain_dates import DATE_SHAPES, read_date, write_date
-from connector.mapping.values import Site, Value, integer, present, text
+from connector.mapping.expressions.plain_dates import DATE_SHAPES, read_date, write_date
+from connector.mapping.expressions.values import Site, Value, integer, present, text
 
 INTERVALS: Final = ("yyyy", "m", "d", "ww", "h", "n", "s")
 """The intervals of DateAdd and DateDiff."""

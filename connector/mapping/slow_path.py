@@ -11,12 +11,12 @@ from copy import copy
 from datetime import datetime
 from typing import Any, Final
 
-from connector.mapping.checks import CONVERTERS, FAULTS, TYPE_ADVICE, Trouble, many, unsendable
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import Expression
-from connector.mapping.functions import condition_site
+from connector.mapping.expressions.functions import condition_site
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.parser import Expression
+from connector.mapping.expressions.values import IGNORE, ValueFault, condition
 from connector.mapping.rules import FILTERED, Constant, Elements, Filtered, Node, Rejected, Rule, schemas, shape
-from connector.mapping.values import IGNORE, ValueFault, condition
+from connector.mapping.value_checks import CONVERTERS, FAULTS, TYPE_ADVICE, Trouble, many, unsendable
 from connector.vocabulary.errors import Fault
 from connector.vocabulary.scim import Type
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from connector.mapping import functions
-from connector.mapping.builders import BUILDERS
-from connector.mapping.emitter import Emitter, Kind, Part, Scope
-from connector.mapping.expression import Expression
-from connector.mapping.syntax import Call, Node, Text, children, walk
-from connector.mapping.values import IGNORE, Cell, Ignore, Value, ValueFault
+from connector.mapping.expressions import functions
+from connector.mapping.expressions.builders import BUILDERS
+from connector.mapping.expressions.emitter import Emitter, Kind, Part, Scope
+from connector.mapping.expressions.parser import Expression
+from connector.mapping.expressions.syntax import Call, Node, Text, children, walk
+from connector.mapping.expressions.values import IGNORE, Cell, Ignore, Value, ValueFault
 
 __all__ = [
     "IGNORE",

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from connector.mapping.date_functions import DateConversion
-from connector.mapping.replacement import Replacement
-from connector.mapping.values import Site
+from connector.mapping.expressions.date_functions import DateConversion
+from connector.mapping.expressions.replacement import Replacement
+from connector.mapping.expressions.values import Site
 
 ComparisonMode: TypeAlias = Literal["text", "number", "date"]
 Plan: TypeAlias = Replacement | DateConversion | None

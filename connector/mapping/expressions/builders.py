@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Final
 
-from connector.mapping import functions
-from connector.mapping.date_functions import DateConversion
-from connector.mapping.diacritics import normalize_diacritics
-from connector.mapping.emitter import Builder, Builders, Emitter, Kind, Piece
-from connector.mapping.functions import NUMBERS, STRICT, TRUTHS
-from connector.mapping.replacement import Replacement
-from connector.mapping.syntax import Call
-from connector.mapping.values import IGNORE, Value, number
+from connector.mapping.expressions import functions
+from connector.mapping.expressions.date_functions import DateConversion
+from connector.mapping.expressions.diacritics import normalize_diacritics
+from connector.mapping.expressions.emitter import Builder, Builders, Emitter, Kind, Piece
+from connector.mapping.expressions.functions import NUMBERS, STRICT, TRUTHS
+from connector.mapping.expressions.replacement import Replacement
+from connector.mapping.expressions.syntax import Call
+from connector.mapping.expressions.values import IGNORE, Value, number
 
 _CACHED_DATES: Final = 4096
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from connector.mapping import date_functions, functions
-from connector.mapping.date_functions import DateConversion
-from connector.mapping.functions import STRICT, as_value, is_empty, lookup_key
-from connector.mapping.replacement import Replacement
-from connector.mapping.syntax import Call, Column, Comparison, Node, Text
-from connector.mapping.values import IGNORE, Cell, Value, ValueFault, condition, text
+from connector.mapping.expressions import date_functions, functions
+from connector.mapping.expressions.date_functions import DateConversion
+from connector.mapping.expressions.functions import STRICT, as_value, is_empty, lookup_key
+from connector.mapping.expressions.replacement import Replacement
+from connector.mapping.expressions.syntax import Call, Column, Comparison, Node, Text
+from connector.mapping.expressions.values import IGNORE, Cell, Value, ValueFault, condition, text
 
 Observer: TypeAlias = Callable[[Node, int, Value | ValueFault], None]
 _Steps: TypeAlias = Generator[Node, Value, Value]

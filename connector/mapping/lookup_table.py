@@ -7,7 +7,7 @@ import difflib
 import io
 from typing import Final
 
-from connector.mapping.checks import unsendable
+from connector.mapping.value_checks import unsendable
 
 MAX_BYTES: Final = 16 << 20
 

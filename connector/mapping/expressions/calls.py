@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from connector.mapping.casing import is_culture
-from connector.mapping.date_functions import INTERVALS, DateConversion, date_conversion
-from connector.mapping.dotnet_dates import FormatError, date_format
-from connector.mapping.dotnet_regex import DotnetPattern, PatternError, dotnet_pattern, substitution
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression_error import ExpressionError, nearest
-from connector.mapping.functions import COMPARE_TYPES
-from connector.mapping.plain_dates import DATE_SHAPES, read_date
-from connector.mapping.replacement import Replacement, ReplaceMode
-from connector.mapping.signatures import SIGNATURES, Signature
-from connector.mapping.syntax import Call, Node, Plan, Text, children, merged_columns
-from connector.mapping.values import Site, ValueFault, number
+from connector.mapping.dotnet.dates import FormatError, date_format
+from connector.mapping.dotnet.pattern import DotnetPattern, PatternError, dotnet_pattern, substitution
+from connector.mapping.expressions.casing import is_culture
+from connector.mapping.expressions.date_functions import INTERVALS, DateConversion, date_conversion
+from connector.mapping.expressions.expression_error import ExpressionError, nearest
+from connector.mapping.expressions.functions import COMPARE_TYPES
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.plain_dates import DATE_SHAPES, read_date
+from connector.mapping.expressions.replacement import Replacement, ReplaceMode
+from connector.mapping.expressions.signatures import SIGNATURES, Signature
+from connector.mapping.expressions.syntax import Call, Node, Plan, Text, children, merged_columns
+from connector.mapping.expressions.values import Site, ValueFault, number
 
 
 def checked_call(

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import Expression
-from connector.mapping.expression_error import ExpressionError, column_missing
-from connector.mapping.syntax import Column, Node, Text, walk
-from connector.mapping.values import Cell, Value, ValueFault
+from connector.mapping.expressions.expression_error import ExpressionError, column_missing
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.parser import Expression
+from connector.mapping.expressions.syntax import Column, Node, Text, walk
+from connector.mapping.expressions.values import Cell, Value, ValueFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from connector.mapping.dotnet_dates import MONTHS, SHORT_MONTHS, WEEKDAYS, Moment, Zone, zone_fields
+from connector.mapping.dotnet.dates import MONTHS, SHORT_MONTHS, WEEKDAYS, Moment, Zone, zone_fields
 
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d{1,7}))?)?(?: ?(?P<half>[AP]M))?"
 _OFFSET = r" ?(?P<zone>Z|GMT|UTC|[+-]\d{2}:?\d{2})"
