@@ -3,7 +3,7 @@
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from connector.settings import Bindings, Monitoring, Settings
+from connector.outside.settings import Bindings, Monitoring, Settings
 
 app = func.FunctionApp()
 bindings = Bindings.of()
@@ -19,7 +19,7 @@ bindings = Bindings.of()
 )
 async def on_drop(drop: blob.BlobClient) -> None:
     """A blob has landed. Its content stays in storage: the connector streams it."""
-    from connector.telemetry import invocation
+    from connector.outside.telemetry.invocation import invocation
     from connector.wiring import connected, managed_identity
 
     async with (
@@ -33,7 +33,7 @@ async def on_drop(drop: blob.BlobClient) -> None:
 @app.timer_trigger(arg_name="timer", schedule=bindings.schedule, use_monitor=True)
 async def on_tick(timer: func.TimerRequest) -> None:
     """Sweeps, drains and settles."""
-    from connector.telemetry import invocation
+    from connector.outside.telemetry.invocation import invocation
     from connector.wiring import connected, managed_identity
 
     async with (

@@ -16,10 +16,10 @@ import httpx
 import orjson
 from azure.storage.blob import BlobServiceClient
 
+from connector.outside.settings import Settings
 from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
-from connector.settings import Settings
 from connector.vocabulary.bulk_request import bulk_body, operation
 from connector.vocabulary.limits import Limit
 from connector.wiring import connected, developer_identity

@@ -125,9 +125,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _tick() -> int:
+    from connector.outside.settings import Monitoring, Settings
+    from connector.outside.telemetry.invocation import invocation
     from connector.report import aside_lines, line
-    from connector.settings import Monitoring, Settings
-    from connector.telemetry import invocation
     from connector.wiring import connected, developer_identity
 
     async with (

@@ -10,11 +10,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any, BinaryIO
 
-from connector import telemetry
 from connector.mapping import BoundMapping, LoadedFeed
+from connector.outside import telemetry
+from connector.outside.keys import Secrets
 from connector.plan import last_rows, plan
 from connector.readers import BadRow, ScimTable, Table, open_drop
-from connector.secrets import Secrets
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.errors import DropUnusable, Fault, Unusable
 from connector.vocabulary.run import PlannedRow

@@ -23,6 +23,7 @@ from azure.storage.blob import BlobClient, BlobServiceClient
 from rich.console import Console
 
 from connector.mapping import LoadedFeed, load_feed
+from connector.outside.settings import DEFAULTS, Settings
 from connector.report import headline, parse_summary, row_parts
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.host import NAME, BlobFunction, TimerFunction, registered
@@ -30,7 +31,6 @@ from connector.sandbox.sample import SAMPLE_DROP_NAME, SAMPLE_FEED, SAMPLE_FEED_
 from connector.sandbox.screen import WIDTH, Screen, failures_of, last_screen, rejects_of
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
-from connector.settings import DEFAULTS, Settings
 from connector.vocabulary.errors import ConnectorError, Fault, Unusable
 from connector.vocabulary.run import State, Summary
 

@@ -26,18 +26,18 @@ from connector.examination import (
     tried,
 )
 from connector.feeds import Feeds
-from connector.graph import Graph
-from connector.settings import ENVIRONMENT, Deployed, Settings
-from connector.store import Store
-from connector.system_clock import SystemClock
-from connector.tokens import TokenSource
+from connector.outside.graph import Graph
+from connector.outside.settings import ENVIRONMENT, Deployed, Settings
+from connector.outside.store import Store
+from connector.outside.system_clock import SystemClock
+from connector.outside.tokens import TokenSource
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Unusable
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-    from connector.resource_manager import ResourceManager
+    from connector.outside.resource_manager import ResourceManager
 
 STALE = GOOD_FOR + timedelta(hours=2)
 LOOK_AGAIN = 10.0
@@ -240,7 +240,7 @@ class Doctor:
         return Finding(name="app", result=Result.OK, message=f"it examined itself at {at}")
 
     async def _subscription(self, settings: Settings) -> list[Finding]:
-        from connector.resource_manager import CLOUDS, ResourceManager
+        from connector.outside.resource_manager import CLOUDS, ResourceManager
 
         deployed = Deployed.of(self._environment)
         if not deployed.event_subscription:

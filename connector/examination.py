@@ -26,13 +26,13 @@ import orjson
 
 from connector import jobs
 from connector.feeds import Feeds
-from connector.graph import Graph, JobStatus, ahead_of
 from connector.mapping import LoadedFeed
-from connector.retries import retrying
-from connector.secrets import KEY_VAULT, Secrets
-from connector.settings import Settings
-from connector.store import Container, Store
-from connector.tokens import TokenSource
+from connector.outside.graph import Graph, JobStatus, ahead_of
+from connector.outside.keys import KEY_VAULT, Secrets
+from connector.outside.retries import retrying
+from connector.outside.settings import Settings
+from connector.outside.store import Container, Store
+from connector.outside.tokens import TokenSource
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import (
     ConnectorError,

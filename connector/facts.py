@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from connector import telemetry
 from connector.feeds import Feeds
-from connector.graph import Graph
 from connector.jobs import job_code
+from connector.outside import telemetry
+from connector.outside.graph import Graph
+from connector.outside.settings import Settings
+from connector.outside.store import RunEntry, Store
 from connector.pacing import Ledger
-from connector.settings import Settings
-from connector.store import RunEntry, Store
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Unusable
 from connector.vocabulary.limits import Limit

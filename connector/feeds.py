@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from connector.feed.parse import Files, parse
 from connector.mapping import LoadedFeed, load_feed
-from connector.settings import Settings
-from connector.store import Store
+from connector.outside.settings import Settings
+from connector.outside.store import Store
 from connector.vocabulary.errors import Fault, FeedUnusable
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from connector.graph import Graph
+from connector.outside.graph import Graph
 from connector.vocabulary.errors import ConnectorError, Stopped
 from connector.vocabulary.run import Problem
 

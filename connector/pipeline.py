@@ -12,17 +12,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from connector import telemetry
 from connector.facts import Observer
 from connector.feeds import Feeds
-from connector.graph import Graph
+from connector.outside import telemetry
+from connector.outside.graph import Graph
+from connector.outside.keys import Secrets
+from connector.outside.settings import Settings
+from connector.outside.store import RunEntry, Store
 from connector.planning import SPOOLERS, Planner
 from connector.publisher import Publisher
 from connector.report import parse_summary
-from connector.secrets import Secrets
-from connector.settings import Settings
 from connector.settling import Settler
-from connector.store import RunEntry, Store
 from connector.uplink import Drained, Uplink
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown, Unusable

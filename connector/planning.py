@@ -10,13 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from connector import telemetry
 from connector.decide import DropRejected, decide, plaintext
 from connector.feeds import Feeds
 from connector.mapping import LoadedFeed
+from connector.outside import telemetry
+from connector.outside.keys import Secrets, no_secrets
+from connector.outside.store import LEASE_SECONDS, Lease, Store
 from connector.publisher import Publisher
-from connector.secrets import Secrets, no_secrets
-from connector.store import LEASE_SECONDS, Lease, Store
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import (

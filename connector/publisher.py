@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from connector import report
+from connector.outside.store import Store
 from connector.run_so_far import RunSoFar
-from connector.store import Store
 from connector.vocabulary.errors import Conflict, ConnectorError, Fault
 from connector.vocabulary.run import Decision, PlannedRow, Run, State, Summary
 

@@ -13,15 +13,16 @@ from datetime import timedelta
 
 import tenacity
 
-from connector import report, telemetry
-from connector.graph import Graph
+from connector import report
 from connector.jobs import job_problem
+from connector.outside import telemetry
+from connector.outside.graph import Graph
+from connector.outside.retries import retrying
+from connector.outside.settings import Settings
+from connector.outside.store import RunEntry, Store
 from connector.publisher import Publisher
-from connector.retries import retrying
 from connector.run_so_far import RunSoFar
-from connector.settings import Settings
 from connector.settle import belongs, owners, poll_from
-from connector.store import RunEntry, Store
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Stopped
 from connector.vocabulary.event import Event

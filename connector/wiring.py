@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from connector.examination import Examiner
 from connector.feeds import Feeds
-from connector.graph import Graph
+from connector.outside.graph import Graph
+from connector.outside.keys import vault_secrets
+from connector.outside.poison_queue import poison_count
+from connector.outside.settings import Settings
+from connector.outside.store import Store
+from connector.outside.system_clock import SystemClock
+from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
-from connector.poison import poison_count
-from connector.secrets import vault_secrets
-from connector.settings import Settings
-from connector.store import Store
-from connector.system_clock import SystemClock
-from connector.tokens import TokenSource
 from connector.vocabulary.clock import Clock
 
 if TYPE_CHECKING:

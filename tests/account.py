@@ -19,9 +19,9 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 
+from connector.outside.settings import Settings
 from connector.pipeline import Pipeline
 from connector.sandbox.servers import PROJECT
-from connector.settings import Settings
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.run import Summary
 from connector.wiring import connected, managed_identity

@@ -30,8 +30,8 @@ from connector.mapping.expressions.interpreter import Surroundings, evaluate
 from connector.mapping.expressions.parser import ExpressionError, parse
 from connector.mapping.expressions.signatures import REFUSED, SIGNATURES
 from connector.mapping.expressions.values import IGNORE, Cell, ValueFault
+from connector.outside.settings import DEFAULTS, NAMES
 from connector.report import OUTCOMES_HEADER, REJECTS_HEADER
-from connector.settings import DEFAULTS, NAMES
 from connector.vocabulary.run import Outcomes, Rows, State, Summary
 from tests.test_design import BESIDE, FLOORS
 

@@ -20,16 +20,16 @@ from hypothesis import strategies as st
 from connector.doctor import COMPLETED, doctor, relieved, subscription
 from connector.examination import Examination, Examiner, Finding, Result, code_version, identity_of, permissions, skew
 from connector.feeds import Feeds
-from connector.graph import Graph
-from connector.resource_manager import CLOUDS, ResourceManager
+from connector.outside.graph import Graph
+from connector.outside.keys import Secrets
+from connector.outside.resource_manager import CLOUDS, ResourceManager
+from connector.outside.settings import Settings
+from connector.outside.store import Store
+from connector.outside.system_clock import SystemClock
+from connector.outside.tokens import TokenSource
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import ACCOUNT, ACCOUNT_KEY, Azurite, Sandbox
 from connector.sandbox.settings import JOB, SandboxSettings
-from connector.secrets import Secrets
-from connector.settings import Settings
-from connector.store import Store
-from connector.system_clock import SystemClock
-from connector.tokens import TokenSource
 from connector.vocabulary.errors import Forbidden, Retryable, Stopped
 from connector.wiring import connected, managed_identity
 from tests.account import Account, ended

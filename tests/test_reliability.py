@@ -15,13 +15,13 @@ from dataclasses import replace
 import pytest
 from azure.core.credentials import AccessToken
 
-from connector.graph import Graph
+from connector.outside.graph import Graph
+from connector.outside.settings import Limit
+from connector.outside.system_clock import SystemClock
+from connector.outside.tokens import TokenSource
 from connector.report import parse_summary
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.servers import Sandbox
-from connector.settings import Limit
-from connector.system_clock import SystemClock
-from connector.tokens import TokenSource
 from connector.uplink import IN_FLIGHT
 from connector.vocabulary.errors import Retryable
 from connector.vocabulary.run import Summary

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.provisioning_log import parse_event
+from connector.outside.provisioning_log import parse_event
 from connector.settle import (
     OVERLAP,
     Sent,

@@ -21,6 +21,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
+from connector.outside.system_clock import SystemClock
 from connector.sandbox.app import IDENTITY_PATH, SandboxApp
 from connector.sandbox.certificate import write_certificate
 from connector.sandbox.connection import ConnectionProtocol
@@ -29,7 +30,6 @@ from connector.sandbox.faults import Schedule
 from connector.sandbox.report import Report
 from connector.sandbox.settings import SandboxSettings
 from connector.sandbox.transport import SandboxTransport
-from connector.system_clock import SystemClock
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Fault, Unusable
 

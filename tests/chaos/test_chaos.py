@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.outside.settings import Limit
 from connector.pacing import Window
 from connector.sandbox.clock import VirtualClock
-from connector.settings import Limit
 from connector.uplink import _Session  # the one place to break what the checks must see
 from tests.chaos.__main__ import main
 from tests.chaos.checks import violations

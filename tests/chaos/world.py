@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.graph import Graph
+from connector.outside.graph import Graph
+from connector.outside.settings import Settings
+from connector.outside.store import Store
+from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Endpoint, Rule
 from connector.sandbox.faults import Schedule as Script
 from connector.sandbox.servers import Sandbox, connection_string
 from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, SandboxSettings
-from connector.settings import Settings
-from connector.store import Store
-from connector.tokens import TokenSource
 from connector.vocabulary.errors import ConnectorError
 from connector.vocabulary.run import State
 from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount

@@ -276,11 +276,11 @@ def _importing(package: str) -> list[str]:
 
 
 def test_blobs_are_read_and_written_by_the_store_alone() -> None:
-    assert _importing("azure.storage.blob") == ["connector/store.py"]
+    assert _importing("azure.storage.blob") == ["connector/outside/store.py"]
 
 
 def test_http_is_spoken_by_graph_alone_and_by_who_asks_resource_manager_for_the_doctor() -> None:
-    assert set(_importing("httpx")) <= {"connector/graph.py", "connector/resource_manager.py"}
+    assert set(_importing("httpx")) <= {"connector/outside/graph.py", "connector/outside/resource_manager.py"}
 
 
 def test_the_environment_is_read_by_the_settings_alone() -> None:
@@ -291,7 +291,7 @@ def test_the_environment_is_read_by_the_settings_alone() -> None:
         if (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb", "putenv"})
         or (isinstance(node, ast.ImportFrom) and node.module == "os")
     }
-    assert readers == {"connector/settings.py"}
+    assert readers == {"connector/outside/settings.py"}
 
 
 def test_nothing_that_is_deployed_needs_what_is_not() -> None:

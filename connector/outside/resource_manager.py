@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import orjson
 
-from connector.graph import TIMEOUT
-from connector.tokens import TokenSource
+from connector.outside.graph import TIMEOUT
+from connector.outside.tokens import TokenSource
 from connector.vocabulary.errors import Forbidden, Retryable, Stopped
 
 CLOUDS: Mapping[str, str] = {

@@ -19,9 +19,9 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from connector import telemetry
-from connector.provisioning_log import parse_event
-from connector.tokens import NO_TOKEN, TokenSource
+from connector.outside import telemetry
+from connector.outside.provisioning_log import parse_event
+from connector.outside.tokens import NO_TOKEN, TokenSource
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Forbidden, Refused, Retryable, Stopped
 from connector.vocabulary.event import Event

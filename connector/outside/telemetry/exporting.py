@@ -19,7 +19,8 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
-from connector.telemetry import LOGGER, METRICS, Span, Value
+from connector.outside.telemetry.names import LOGGER, METRICS
+from connector.outside.telemetry.spans import Span, Value
 
 if TYPE_CHECKING:
     from opentelemetry.instrumentation.httpx import RequestInfo, ResponseInfo

@@ -39,7 +39,7 @@ from azure.storage.blob import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from connector.settings import Settings
+from connector.outside.settings import Settings
 from connector.vocabulary.errors import (
     Conflict,
     ConnectorError,
@@ -63,7 +63,7 @@ LEASE_SECONDS = 15
 
 UPLINK = "uplink.json"
 
-SILENT = logging.getLogger("connector.store.http")
+SILENT = logging.getLogger("connector.outside.store.http")
 """For the SDK, which logs every URL at INFO: a blob's name is HR's choice, and may be a person's."""
 SILENT.setLevel(logging.CRITICAL)
 EXAMINATION = "doctor.json"
