@@ -14,12 +14,12 @@ from datetime import timedelta
 import tenacity
 
 from connector import report
-from connector.jobs import job_problem
 from connector.outside import telemetry
 from connector.outside.graph import Graph
 from connector.outside.retries import retrying
 from connector.outside.settings import Settings
 from connector.outside.store import RunEntry, Store
+from connector.provisioning.job_status import job_problem
 from connector.publisher import Publisher
 from connector.run_so_far import RunSoFar
 from connector.settle import belongs, owners, poll_from

@@ -17,13 +17,13 @@ from typing import Any, NoReturn
 
 import orjson
 
-from connector.jobs import job_problem
 from connector.outside import telemetry
 from connector.outside.graph import Accepted, Graph, Throttled, TokenRefused
 from connector.outside.retries import LONGEST_WAIT, retrying
 from connector.outside.settings import Settings
 from connector.outside.store import LEASE_SECONDS, Lease, Store
 from connector.pacing import Ledger, Window
+from connector.provisioning.job_status import job_problem
 from connector.publisher import Publisher
 from connector.vocabulary.bulk_request import bulk_body, digest
 from connector.vocabulary.clock import Clock

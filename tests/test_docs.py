@@ -23,7 +23,6 @@ from typing import get_args
 import pytest
 
 from connector import __main__ as command_line
-from connector import jobs
 from connector.feed.parse import Feed, FileOptions, Format
 from connector.mapping import load_feed
 from connector.mapping.expressions.interpreter import Surroundings, evaluate
@@ -31,6 +30,7 @@ from connector.mapping.expressions.parser import ExpressionError, parse
 from connector.mapping.expressions.signatures import REFUSED, SIGNATURES
 from connector.mapping.expressions.values import IGNORE, Cell, ValueFault
 from connector.outside.settings import DEFAULTS, NAMES
+from connector.provisioning import job_status as jobs
 from connector.report import OUTCOMES_HEADER, REJECTS_HEADER
 from connector.vocabulary.run import Outcomes, Rows, State, Summary
 from tests.test_design import BESIDE, FLOORS
