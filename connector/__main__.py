@@ -127,7 +127,7 @@ def _run(options: argparse.Namespace) -> int:
 async def _tick() -> int:
     from connector.outside.settings import Monitoring, Settings
     from connector.outside.telemetry.invocation import invocation
-    from connector.report import aside_lines, line
+    from connector.reporting.report import aside_lines, line
     from connector.wiring import connected, developer_identity
 
     async with (

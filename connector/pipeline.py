@@ -20,8 +20,8 @@ from connector.outside.keys import Secrets
 from connector.outside.settings import Settings
 from connector.outside.store import RunEntry, Store
 from connector.planning import SPOOLERS, Planner
-from connector.publisher import Publisher
-from connector.report import parse_summary
+from connector.reporting.publisher import Publisher
+from connector.reporting.report import parse_summary
 from connector.settling import Settler
 from connector.uplink import Drained, Uplink
 from connector.vocabulary.clock import Clock

@@ -16,7 +16,7 @@ from connector.mapping import LoadedFeed
 from connector.outside import telemetry
 from connector.outside.keys import Secrets, no_secrets
 from connector.outside.store import LEASE_SECONDS, Lease, Store
-from connector.publisher import Publisher
+from connector.reporting.publisher import Publisher
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import (

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from connector.decide import DropRejected, decide, plaintext
 from connector.local_files import feed_of, landed_at
 from connector.outside.keys import no_secrets
-from connector.report import rejects_csv
+from connector.reporting.report import rejects_csv
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Decision, PlannedRow

@@ -13,16 +13,16 @@ from datetime import timedelta
 
 import tenacity
 
-from connector import report
 from connector.outside import telemetry
 from connector.outside.graph import Graph
 from connector.outside.retries import retrying
 from connector.outside.settings import Settings
 from connector.outside.store import RunEntry, Store
 from connector.provisioning.job_status import job_problem
-from connector.publisher import Publisher
-from connector.run_so_far import RunSoFar
-from connector.settle import belongs, owners, poll_from
+from connector.reporting import report
+from connector.reporting.outcomes import belongs, owners, poll_from
+from connector.reporting.publisher import Publisher
+from connector.reporting.run_so_far import RunSoFar
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Stopped
 from connector.vocabulary.event import Event

@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
-from connector.report import (
+from connector.reporting.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
+from connector.reporting.report import (
     FAILURES,
     OUTCOMES_HEADER,
     PAGE_LINES,

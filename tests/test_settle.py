@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.outside.provisioning_log import parse_event
-from connector.settle import (
+from connector.reporting.outcomes import (
     OVERLAP,
     Sent,
     belongs,

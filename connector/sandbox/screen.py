@@ -20,8 +20,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from connector.advice import without_values
-from connector.report import TableLine, headline, table
+from connector.reporting.advice import without_values
+from connector.reporting.report import TableLine, headline, table
 from connector.vocabulary.run import State, Summary
 
 WIDTH: Final = 108

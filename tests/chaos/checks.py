@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from connector.report import parse_summary
+from connector.reporting.report import parse_summary
 from connector.sandbox.faults import Action, Endpoint
 from connector.sandbox.throttle import most_in_any_window
 from connector.uplink import IN_FLIGHT

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from connector.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
+from connector.reporting.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Aside, Decision, Ending, Outcome, Outcomes, PlannedRow, Rows, State, Summary
 
@@ -411,14 +411,14 @@ def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("connector", "."),
+        loader=PackageLoader("connector.reporting", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_visible,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template("page.html.j2")
 
 
 # HTML allows neither C0 controls nor lone surrogates; turned text direction would make a value read otherwise.

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from connector import report
 from connector.outside.store import Store
-from connector.run_so_far import RunSoFar
+from connector.reporting import report
+from connector.reporting.run_so_far import RunSoFar
 from connector.vocabulary.errors import Conflict, ConnectorError, Fault
 from connector.vocabulary.run import Decision, PlannedRow, Run, State, Summary
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from connector.outside.store import Store
-from connector.settle import Sent, count_outcomes, count_rows, endings, quiet_since
+from connector.reporting.outcomes import Sent, count_outcomes, count_rows, endings, quiet_since
 from connector.vocabulary.event import Event
 from connector.vocabulary.lines import parse_event_line
 from connector.vocabulary.run import Decision, Ending, Outcomes, Receipt, Requests, Run, State, Summary, SummaryDrop
