@@ -23,8 +23,8 @@ from scim2_models import Address, EnterpriseUser, Manager, Name, PhoneNumber, Us
 
 from bench.people import FEED, drop
 from connector.check import check
-from connector.decide import decide
 from connector.mapping import load_feed
+from connector.planning.decide import decide
 from connector.vocabulary.bulk_request import BulkRequest
 
 ROWS: Final = 100_000

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from connector.decide import AsItStands, plaintext
 from connector.local_files import feed_of, landed_at
 from connector.mapping import BoundMapping, LoadedFeed, Rejected
 from connector.mapping.attribute_paths import Target
 from connector.outside.keys import no_secrets
-from connector.plan import last_rows, plan
+from connector.planning.decide import AsItStands, plaintext
+from connector.planning.plan import last_rows, plan
 from connector.readers import ScimTable, Table, open_drop
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.errors import DropUnusable, Fault, FeedUnusable, Unusable

@@ -25,12 +25,12 @@ from connector.examination import (
     faults_of,
     tried,
 )
-from connector.feeds import Feeds
 from connector.outside.graph import Graph
 from connector.outside.settings import ENVIRONMENT, Deployed, Settings
 from connector.outside.store import Store
 from connector.outside.system_clock import SystemClock
 from connector.outside.tokens import TokenSource
+from connector.planning.feeds import Feeds
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Unusable
 

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from connector.feeds import Feeds
 from connector.mapping import LoadedFeed
 from connector.outside.graph import Graph, JobStatus, ahead_of
 from connector.outside.keys import KEY_VAULT, Secrets
@@ -32,6 +31,7 @@ from connector.outside.retries import retrying
 from connector.outside.settings import Settings
 from connector.outside.store import Container, Store
 from connector.outside.tokens import TokenSource
+from connector.planning.feeds import Feeds
 from connector.provisioning import job_status as jobs
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import (

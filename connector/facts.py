@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from connector.feeds import Feeds
 from connector.outside import telemetry
 from connector.outside.graph import Graph
 from connector.outside.settings import Settings
 from connector.outside.store import RunEntry, Store
 from connector.pacing import Ledger
+from connector.planning.feeds import Feeds
 from connector.provisioning.job_status import job_code
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Unusable

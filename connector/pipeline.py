@@ -13,13 +13,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from connector.facts import Observer
-from connector.feeds import Feeds
 from connector.outside import telemetry
 from connector.outside.graph import Graph
 from connector.outside.keys import Secrets
 from connector.outside.settings import Settings
 from connector.outside.store import RunEntry, Store
-from connector.planning import SPOOLERS, Planner
+from connector.planning.feeds import Feeds
+from connector.planning.planner import SPOOLERS, Planner
 from connector.reporting.publisher import Publisher
 from connector.reporting.report import parse_summary
 from connector.settling import Settler

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from connector.decide import DropRejected, decide, plaintext
 from connector.local_files import feed_of, landed_at
 from connector.outside.keys import no_secrets
+from connector.planning.decide import DropRejected, decide, plaintext
 from connector.reporting.report import rejects_csv
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.errors import Fault, Unusable

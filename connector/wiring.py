@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from connector.examination import Examiner
-from connector.feeds import Feeds
 from connector.outside.graph import Graph
 from connector.outside.keys import vault_secrets
 from connector.outside.poison_queue import poison_count
@@ -16,6 +15,7 @@ from connector.outside.store import Store
 from connector.outside.system_clock import SystemClock
 from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
+from connector.planning.feeds import Feeds
 from connector.vocabulary.clock import Clock
 
 if TYPE_CHECKING:

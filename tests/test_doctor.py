@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from connector.doctor import COMPLETED, doctor, relieved, subscription
 from connector.examination import Examination, Examiner, Finding, Result, code_version, identity_of, permissions, skew
-from connector.feeds import Feeds
 from connector.outside.graph import Graph
 from connector.outside.keys import Secrets
 from connector.outside.resource_manager import CLOUDS, ResourceManager
@@ -27,6 +26,7 @@ from connector.outside.settings import Settings
 from connector.outside.store import Store
 from connector.outside.system_clock import SystemClock
 from connector.outside.tokens import TokenSource
+from connector.planning.feeds import Feeds
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import ACCOUNT, ACCOUNT_KEY, Azurite, Sandbox
 from connector.sandbox.settings import JOB, SandboxSettings

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scim2_models import EnterpriseUser, User
 
-from connector.decide import decide
 from connector.mapping import FILTERED, Rejected, load_feed
-from connector.plan import LastRows, last_rows, plan
+from connector.planning.decide import decide
+from connector.planning.plan import LastRows, last_rows, plan
 from connector.readers import BadRow
 from connector.sandbox.sample import SAMPLE_FEED, sample
 from connector.sandbox.servers import PROJECT

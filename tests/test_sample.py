@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scim2_models import EnterpriseUser, User
 
-from connector.decide import decide
 from connector.mapping import load_feed
+from connector.planning.decide import decide
 from connector.sandbox.bulk import operations
 from connector.sandbox.sample import COLUMNS, MOST_ROWS, SAMPLE_FEED, UNKNOWN_DOMAIN, Sample, sample
 from connector.sandbox.settings import CONTOSO, SandboxSettings

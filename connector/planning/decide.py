@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from connector.mapping import BoundMapping, LoadedFeed
 from connector.outside import telemetry
 from connector.outside.keys import Secrets
-from connector.plan import last_rows, plan
+from connector.planning.plan import last_rows, plan
 from connector.readers import BadRow, ScimTable, Table, open_drop
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.errors import DropUnusable, Fault, Unusable

@@ -10,12 +10,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from connector.decide import DropRejected, decide, plaintext
-from connector.feeds import Feeds
 from connector.mapping import LoadedFeed
 from connector.outside import telemetry
 from connector.outside.keys import Secrets, no_secrets
 from connector.outside.store import LEASE_SECONDS, Lease, Store
+from connector.planning.decide import DropRejected, decide, plaintext
+from connector.planning.feeds import Feeds
 from connector.reporting.publisher import Publisher
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.clock import Clock
