@@ -22,8 +22,8 @@ from connector.planning.feeds import Feeds
 from connector.planning.planner import SPOOLERS, Planner
 from connector.reporting.publisher import Publisher
 from connector.reporting.report import parse_summary
+from connector.sending.uplink import Drained, Uplink
 from connector.settling import Settler
-from connector.uplink import Drained, Uplink
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown, Unusable
 from connector.vocabulary.run import Aside, Drop, Run, State, Summary

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.pacing import Ledger, Window
+from connector.sending.pacing import Ledger, Window
 from connector.vocabulary.limits import Limit
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -43,9 +43,9 @@ from connector.outside.telemetry.exporting import OpenTelemetry, run_context
 from connector.outside.telemetry.invocation import InvocationFailed, invocation, safe_detail
 from connector.outside.telemetry.names import EVENTS, LOGGER, METRICS, SPANS
 from connector.outside.telemetry.spans import exporting_to, plain_code
-from connector.pacing import Ledger
 from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
+from connector.sending.pacing import Ledger
 from connector.vocabulary.errors import Conflict, DropUnusable, Fault, Refused, Retryable, Stopped, StorageDown
 from connector.vocabulary.limits import Limit
 from connector.vocabulary.run import Decision, Outcomes, State

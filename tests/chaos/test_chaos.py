@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.outside.settings import Limit
-from connector.pacing import Window
 from connector.sandbox.clock import VirtualClock
-from connector.uplink import _Session  # the one place to break what the checks must see
+from connector.sending.pacing import Window
+from connector.sending.uplink import _Session  # the one place to break what the checks must see
 from tests.chaos.__main__ import main
 from tests.chaos.checks import violations
 from tests.chaos.judge import judged

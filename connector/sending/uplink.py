@@ -22,9 +22,9 @@ from connector.outside.graph import Accepted, Graph, Throttled, TokenRefused
 from connector.outside.retries import LONGEST_WAIT, retrying
 from connector.outside.settings import Settings
 from connector.outside.store import LEASE_SECONDS, Lease, Store
-from connector.pacing import Ledger, Window
 from connector.provisioning.job_status import job_problem
 from connector.reporting.publisher import Publisher
+from connector.sending.pacing import Ledger, Window
 from connector.vocabulary.bulk_request import bulk_body, digest
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
