@@ -23,7 +23,7 @@ from connector.planning.planner import SPOOLERS, Planner
 from connector.reporting.publisher import Publisher
 from connector.reporting.report import parse_summary
 from connector.sending.uplink import Drained, Uplink
-from connector.settling import Settler
+from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown, Unusable
 from connector.vocabulary.run import Aside, Drop, Run, State, Summary
