@@ -14,7 +14,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from connector.examination import (
+from connector.outside.graph import Graph
+from connector.outside.settings import ENVIRONMENT, Deployed, Settings
+from connector.outside.store import Store
+from connector.outside.system_clock import SystemClock
+from connector.outside.tokens import TokenSource
+from connector.planning.feeds import Feeds
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import ConnectorError, Unusable
+from connector.watching.doctor_checks import (
     GOOD_FOR,
     Examination,
     Examiner,
@@ -25,14 +33,6 @@ from connector.examination import (
     faults_of,
     tried,
 )
-from connector.outside.graph import Graph
-from connector.outside.settings import ENVIRONMENT, Deployed, Settings
-from connector.outside.store import Store
-from connector.outside.system_clock import SystemClock
-from connector.outside.tokens import TokenSource
-from connector.planning.feeds import Feeds
-from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import ConnectorError, Unusable
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

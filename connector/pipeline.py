@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from connector.facts import Observer
 from connector.outside import telemetry
 from connector.outside.graph import Graph
 from connector.outside.keys import Secrets
@@ -27,6 +26,7 @@ from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown, Unusable
 from connector.vocabulary.run import Aside, Drop, Run, State, Summary
+from connector.watching.feed_status import Observer
 
 if TYPE_CHECKING:
     pass

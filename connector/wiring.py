@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from connector.examination import Examiner
 from connector.outside.graph import Graph
 from connector.outside.keys import vault_secrets
 from connector.outside.poison_queue import poison_count
@@ -17,6 +16,7 @@ from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
 from connector.planning.feeds import Feeds
 from connector.vocabulary.clock import Clock
+from connector.watching.doctor_checks import Examiner
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

@@ -18,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.doctor import COMPLETED, doctor, relieved, subscription
-from connector.examination import Examination, Examiner, Finding, Result, code_version, identity_of, permissions, skew
 from connector.outside.graph import Graph
 from connector.outside.keys import Secrets
 from connector.outside.resource_manager import CLOUDS, ResourceManager
@@ -31,6 +30,16 @@ from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import ACCOUNT, ACCOUNT_KEY, Azurite, Sandbox
 from connector.sandbox.settings import JOB, SandboxSettings
 from connector.vocabulary.errors import Forbidden, Retryable, Stopped
+from connector.watching.doctor_checks import (
+    Examination,
+    Examiner,
+    Finding,
+    Result,
+    code_version,
+    identity_of,
+    permissions,
+    skew,
+)
 from connector.wiring import connected, managed_identity
 from tests.account import Account, ended
 from tests.people import PORTAL_ENDPOINT, csv_of, feed_file, workers
@@ -635,7 +644,7 @@ async def test_an_examination_that_cannot_be_kept_is_no_failure_of_the_tick(
     async with connected(Settings.of(as_app.environment), credential=managed_identity, examines=True) as pipeline:
         assert await pipeline.on_tick() == []
     assert found_by(as_app)["version"] == "older"
-    events = [record for record in caplog.records if record.name == "connector.examination"]
+    events = [record for record in caplog.records if record.name == "connector.watching.doctor_checks"]
     assert [(record.getMessage(), vars(record)["error"]) for record in events] == [("examination failed", "Conflict")]
 
 

@@ -34,7 +34,6 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from connector.facts import FeedFacts, FeedFile, Quota, feed_facts, landing
 from connector.outside import telemetry
 from connector.outside.poison_queue import QUEUE
 from connector.outside.settings import Settings
@@ -49,6 +48,7 @@ from connector.sending.pacing import Ledger
 from connector.vocabulary.errors import Conflict, DropUnusable, Fault, Refused, Retryable, Stopped, StorageDown
 from connector.vocabulary.limits import Limit
 from connector.vocabulary.run import Decision, Outcomes, State
+from connector.watching.feed_status import FeedFacts, FeedFile, Quota, feed_facts, landing
 from connector.wiring import connected, managed_identity
 from tests.account import Account
 from tests.people import csv_of, feed_file, worker, workers

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+import connector
+
 from connector.mapping import LoadedFeed
 from connector.outside.graph import Graph, JobStatus, ahead_of
 from connector.outside.keys import KEY_VAULT, Secrets
@@ -463,12 +465,12 @@ async def tried(name: str, check: Awaitable[list[Finding]]) -> list[Finding]:
 @cache
 def code_version() -> str:
     """A digest of the deployed modules: the same in the app and in the working copy that it was deployed from."""
-    root = Path(__file__).parent
+    root = Path(connector.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root).as_posix()
         # What .funcignore keeps back.
-        if not name.startswith("sandbox/") and name != "demo.py":
+        if not name.startswith("sandbox/"):
             digest.update(name.encode() + path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:12]
 
