@@ -22,7 +22,7 @@ import orjson
 from scim2_models import Address, EnterpriseUser, Manager, Name, PhoneNumber, User
 
 from bench.people import FEED, drop
-from connector.check import check
+from connector.commands.check import check
 from connector.mapping import load_feed
 from connector.planning.decide import decide
 from connector.vocabulary.bulk_request import BulkRequest

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from connector.demo import Pace, demo
+from connector.sandbox.demo import Pace, demo
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.host import BlobFunction, TimerFunction, ncrontab_fault, registered
 from connector.sandbox.sample import sample

@@ -33,7 +33,7 @@ from connector.outside.settings import DEFAULTS, NAMES
 from connector.provisioning import job_status as jobs
 from connector.reporting.report import OUTCOMES_HEADER, REJECTS_HEADER
 from connector.vocabulary.run import Outcomes, Rows, State, Summary
-from tests.test_design import BESIDE, FLOORS
+from tests.rules.test_rooms import BESIDE, ROOMS
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = Path(__file__).parent / "samples" / "docs"
@@ -221,10 +221,8 @@ def _without_redirection(words: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_every_command_of_the_guides_is_one(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    # The parser is the real one; what it would start is not started.
-    monkeypatch.setattr(command_line, "_run", lambda options: 0 if options.command == words[0] else 1)
-    assert command_line.main(_without_redirection(words)) == 0
+def test_every_command_of_the_guides_is_one(words: list[str]) -> None:
+    assert command_line.parser(words[0]).parse_args(_without_redirection(words)).command == words[0]
 
 
 @pytest.mark.parametrize("words", [case for case in COMMANDS if case.values[0][0] in RUN_HERE])
@@ -274,8 +272,8 @@ def test_every_setting_is_in_the_table_of_operating() -> None:
 
 # Where a problem's code is not written down as such: file and source text, and what it can be.
 _COMPUTED = {
-    ("planning.py", "code"): {"feed", "drop"},
-    ("jobs.py", "f'job-{status.code.lower()}'"): {f"job-{code.lower()}" for code in jobs.ADVICE},
+    ("planner.py", "code"): {"feed", "drop"},
+    ("job_status.py", "f'job-{status.code.lower()}'"): {f"job-{code.lower()}" for code in jobs.ADVICE},
 }
 
 
@@ -324,13 +322,9 @@ def test_the_columns_of_the_csv_files_are_named_in_order() -> None:
 # Architecture
 
 
-def test_the_table_of_modules_has_the_floors_that_the_code_is_held_to() -> None:
-    table: dict[str, set[str]] = {}
-    floor = ""
-    for cells in rows(ROOT / "docs" / "architecture.md", "floor", "modules", "job"):
-        floor = cells[0] or floor
-        table.setdefault(floor, set()).update(codes(cells[1]))
-    assert table == {str(number): set(names) for number, names in FLOORS.items()} | {"beside": set(BESIDE)}
+def test_the_table_of_rooms_has_the_order_that_the_code_is_held_to() -> None:
+    table = [tuple(codes(cells[0])) for cells in rows(ROOT / "docs" / "architecture.md", "room", "job")]
+    assert table == [*reversed(ROOMS), tuple(BESIDE)]
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=name_of)

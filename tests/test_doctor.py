@@ -17,7 +17,7 @@ from azure.storage.blob import AccountSasPermissions, BlobServiceClient, Resourc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.doctor import COMPLETED, doctor, relieved, subscription
+from connector.commands.doctor import COMPLETED, doctor, relieved, subscription
 from connector.outside.graph import Graph
 from connector.outside.keys import Secrets
 from connector.outside.resource_manager import CLOUDS, ResourceManager

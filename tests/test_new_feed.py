@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.__main__ import main
-from connector.hr_columns import CUSTOM, NAMES, STATUS, candidates, plain
+from connector.commands.drafting.from_columns import draft
+from connector.commands.drafting.hr_columns import CUSTOM, NAMES, STATUS, candidates, plain
 from connector.mapping import load_feed
 from connector.mapping.attribute_paths import parse_path
-from connector.new_feed import draft
 from connector.readers.table import Notes, Table
 from connector.sandbox.sample import sample
 from connector.vocabulary.errors import Unusable

@@ -55,9 +55,7 @@ from tests.people import csv_of, feed_file, worker, workers
 from tests.privacy import leaks
 
 # Sandbox and demo are not deployed, and log nothing.
-DEPLOYED = sorted(
-    path for path in (PROJECT / "connector").rglob("*.py") if "sandbox" not in path.parts and path.name != "demo.py"
-)
+DEPLOYED = sorted(path for path in (PROJECT / "connector").rglob("*.py") if "sandbox" not in path.parts)
 GROUPS = {"row_counts": set(telemetry.row_counts({})), "outcome_counts": set(telemetry.outcome_counts(Outcomes()))}
 
 

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 import connector
-
 from connector.mapping import LoadedFeed
 from connector.outside.graph import Graph, JobStatus, ahead_of
 from connector.outside.keys import KEY_VAULT, Secrets

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
-from connector.csv2scim import draft as feed_of_psd1
+from connector.commands.drafting.from_csv2scim import draft as feed_of_psd1
 from connector.mapping import Rejected, load_feed
 from connector.mapping.expressions.expression_error import ExpressionError
 from connector.mapping.expressions.interpreter import Surroundings, evaluate

@@ -27,14 +27,14 @@ ROOMS = (
     ("mapping",),
     ("outside",),
     ("provisioning",),
-    ("memory",),
     ("reporting",),
     # Three steps of one story, that meet in storage and in the pipeline alone.
     ("planning", "sending", "settling"),
     ("watching",),
     ("pipeline",),
     ("wiring",),
-    ("commands", "__main__", "function_app"),
+    ("commands",),
+    ("__main__", "function_app"),
 )
 """Bottom up: a room imports from its own and from those before it. Rooms of one line know nothing of each other."""
 
@@ -44,7 +44,7 @@ BESIDE = frozenset({"sandbox"})
 # Plain functions over plain data.
 CORE = frozenset({"vocabulary", "feed", "readers", "mapping"})
 # Of the rooms between the core and the pipeline, who may reach for what is outside.
-DOERS = frozenset({"provisioning", "memory", "planning", "sending", "settling", "watching"})
+DOERS = frozenset({"provisioning", "planning", "sending", "settling", "watching"})
 # A room of a language of its own, which could be anybody's: what it may know of the house.
 LANGUAGES = {
     "connector.mapping.dotnet": ("connector.mapping.dotnet", "connector.vocabulary"),
@@ -295,7 +295,7 @@ def test_the_environment_is_read_by_the_settings_alone() -> None:
 
 
 def test_nothing_that_is_deployed_needs_what_is_not() -> None:
-    # The command line starts them, where they are there, each by its own command.
+    # The command line finds them by name, where they are there, each by its own command.
     needs = [
         f"{module.where(found.line)} imports {found.module}"
         for module in deployed()
@@ -310,8 +310,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a deployment sends: the project less what .funcignore names of it."""
     target = tmp_path_factory.mktemp("package")
     ignored = [line.strip().rstrip("/") for line in (PROJECT / ".funcignore").read_text().splitlines()]
-    assert {"connector/sandbox", "connector/demo.py", "tests"} <= set(ignored)
-    shutil.copytree(CONNECTOR, target / "connector", ignore=shutil.ignore_patterns("sandbox", "demo.py", "__pycache__"))
+    assert {"connector/sandbox", "tests"} <= set(ignored)
+    shutil.copytree(CONNECTOR, target / "connector", ignore=shutil.ignore_patterns("sandbox", "__pycache__"))
     shutil.copy(PROJECT / "function_app.py", target)
     return target
 

@@ -1,15 +1,16 @@
-"""`python -m connector eval`: what an expression makes of a row, step by step, for authors who try things out."""
+"""Shows what an expression makes of a row, step by step, for authors who try things out."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from connector.commands.local_files import feed_of
 from connector.feed.parse import FileOptions
-from connector.local_files import feed_of
 from connector.mapping.expressions.expression_error import ExpressionError
 from connector.mapping.expressions.parser import Expression, parse
 from connector.mapping.expressions.trace import Step, trace
@@ -18,6 +19,21 @@ from connector.readers import BadRow, ScimTable, open_drop
 from connector.vocabulary.errors import Fault, Unusable
 
 FAULTY = 2
+
+
+EXAMPLE = """eval 'Join("@", ToLower([UserID]), "contoso.com")' UserID=JDoe"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("expression", metavar="EXPRESSION")
+    parser.add_argument("values", nargs="*", metavar="Column=value")
+    parser.add_argument("--row", metavar="FILE:N", help="a row of a file; rows count from 1")
+    parser.add_argument("--feed", type=Path, metavar="FEED.yaml", help="how to read the file, and the lookup tables")
+    parser.add_argument("--now", metavar="TIME", help="what Now() gives (the present)")
+
+
+def run(options: argparse.Namespace) -> int:
+    return evaluate(options.expression, options.values, row=options.row, feed=options.feed, now=options.now)
 
 
 def evaluate(text: str, values: Sequence[str], *, row: str | None, feed: Path | None, now: str | None) -> int:

@@ -1,10 +1,11 @@
-"""`python -m connector demo`: the registered functions, run as their triggers declare, against local storage and Entra.
+"""Runs the registered functions, as their triggers declare, against local storage and a local Entra.
 
 Only settings differ from Azure: the connection string, the Graph base URL, the identity endpoint.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import csv
 import json
@@ -62,6 +63,19 @@ HOPELESS: Final = frozenset({"stopped", "quota", "feed"})
 """Codes of a run's problem that no further tick mends while the demo lasts."""
 
 STEPS: Final = ("Storage", "Entra", "Drop", "Plan", "Send", "Cycle", "Outcomes")
+
+
+EXAMPLE: Final = "demo people.csv --feed employees.yaml"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a drop of your own")
+    parser.add_argument("--feed", type=Path, metavar="FEED.yaml", help="its feed file")
+    parser.add_argument("--out", type=Path, default=Path(".demo"), metavar="DIR", help="where the reports go (.demo)")
+
+
+def run(options: argparse.Namespace) -> int:
+    return demo(options.file, options.feed, options.out)
 
 
 def demo(

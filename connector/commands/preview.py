@@ -1,14 +1,15 @@
-"""`python -m connector preview`: what a file would become, without storage or network."""
+"""Prints the bulk requests that a file would become, without storage or network."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from connector.local_files import feed_of, landed_at
+from connector.commands.local_files import feed_of, landed_at
 from connector.outside.keys import no_secrets
 from connector.planning.decide import DropRejected, decide, plaintext
 from connector.reporting.report import rejects_csv
@@ -17,6 +18,19 @@ from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Decision, PlannedRow
 
 SOME_REJECTED = 3
+
+
+EXAMPLE = "preview employees.yaml people.csv"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("feed", type=Path, metavar="FEED.yaml")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write one file a request, and rejects.csv, there")
+
+
+def run(options: argparse.Namespace) -> int:
+    return preview(options.feed, options.file, options.out)
 
 
 def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:

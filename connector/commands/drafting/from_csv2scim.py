@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from connector.feed_text import BEGINNING, comment, entry, nameable, quoted
-from connector.local_files import read
+from connector.commands.drafting.feed_text import BEGINNING, comment, entry, nameable, quoted
+from connector.commands.drafting.psd1 import Array, Literal, Malformed, Script, Table, Unknown, Value, parse
+from connector.commands.local_files import read
 from connector.mapping import load_feed
 from connector.mapping.attribute_paths import PathError, parse_path
-from connector.psd1 import Array, Literal, Malformed, Script, Table, Unknown, Value, parse
 from connector.vocabulary.errors import Fault, FeedUnusable, Unusable
 from connector.vocabulary.scim import SCHEMAS, Type, known_schema
 

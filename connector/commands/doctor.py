@@ -1,10 +1,11 @@
-"""`python -m connector doctor`: proves a deployment by trying, from outside in, a line a finding.
+"""Proves a deployment by trying, from outside in: prints a line a finding.
 
 Here is what is seen from outside alone: settings, the Event Grid subscription, and what the app found about itself.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import re
 import sys
@@ -22,6 +23,7 @@ from connector.outside.tokens import TokenSource
 from connector.planning.feeds import Feeds
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Unusable
+from connector.vocabulary.limits import duration
 from connector.watching.doctor_checks import (
     GOOD_FOR,
     Examination,
@@ -33,6 +35,7 @@ from connector.watching.doctor_checks import (
     faults_of,
     tried,
 )
+from connector.wiring import developer_identity
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -252,6 +255,24 @@ class Doctor:
             return [Finding(name="event subscription", result=Result.SKIP, message=message)]
         manager = ResourceManager(base, self._tokens(settings, base))
         return await subscription(manager, deployed.event_subscription, deployed.function_app, settings.inbox)
+
+
+EXAMPLE = "doctor --wait 10m"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--app", action="store_true", help="print only what the app found when it examined itself")
+    parser.add_argument(
+        "--wait",
+        type=duration,
+        default=timedelta(),
+        metavar="10m",
+        help="how long to wait for the app to examine itself with the code at hand (not at all)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    return asyncio.run(doctor(credential=developer_identity, app_only=options.app, wait=options.wait))
 
 
 async def doctor(

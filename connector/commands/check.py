@@ -1,10 +1,11 @@
-"""`python -m connector check`: everything that is wrong with a feed, or with a feed and a file together.
+"""Says everything that is wrong with a feed file, or with a feed file and a drop together.
 
 Nothing is sent, and no value is shown: of a text only its shape, with letters and digits masked.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from connector.local_files import feed_of, landed_at
+from connector.commands.local_files import feed_of, landed_at
 from connector.mapping import BoundMapping, LoadedFeed, Rejected
 from connector.mapping.attribute_paths import Target
 from connector.outside.keys import no_secrets
@@ -33,6 +34,18 @@ SAMPLED: Final = 1_000
 """How many values of an attribute are looked at for its commonest shapes."""
 FAULTS_SHOWN: Final = 10
 LONGEST_SHAPE: Final = 24
+
+
+EXAMPLE = "check employees.yaml people.csv"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("feed", type=Path, metavar="FEED.yaml")
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE")
+
+
+def run(options: argparse.Namespace) -> int:
+    return check(options.feed, options.file)
 
 
 def check(feed_path: Path, file_path: Path | None) -> int:
