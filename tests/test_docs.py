@@ -23,7 +23,8 @@ from typing import get_args
 import pytest
 
 from connector import __main__ as command_line
-from connector.feed.parse import Feed, FileOptions, Format
+from connector.feed.file_options import FileOptions, Format
+from connector.feed.model import Feed
 from connector.mapping import load_feed
 from connector.mapping.expressions.interpreter import Surroundings, evaluate
 from connector.mapping.expressions.parser import ExpressionError, parse

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.commands.local_files import feed_of
-from connector.feed.parse import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.mapping.expressions.expression_error import ExpressionError
 from connector.mapping.expressions.parser import Expression, parse
 from connector.mapping.expressions.trace import Step, trace

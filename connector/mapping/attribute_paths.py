@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connector.feed.parse import Declared
+from connector.feed.mapping_section import Declared
 from connector.vocabulary import scim
 from connector.vocabulary.scim import Attribute, Mutability, Type
 

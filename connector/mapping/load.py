@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from connector.feed.mapping_section import LookupFile, Value
 from connector.feed.marked_yaml import Path
-from connector.feed.parse import Feed, LookupFile, ParsedFeed, Value, parse, sorted_by_line
+from connector.feed.model import Feed
+from connector.feed.parse import ParsedFeed, parse, sorted_by_line
 from connector.mapping.attribute_paths import PathError, Target, parse_path
 from connector.mapping.expressions.parser import Expression, ExpressionError, looks_like_expression
 from connector.mapping.expressions.parser import parse as parse_expression

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from connector.feed.parse import Files, parse
+from connector.feed.files import Files
+from connector.feed.parse import parse
 from connector.mapping import LoadedFeed, load_feed
 from connector.outside.settings import Settings
 from connector.outside.store import Store

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import PurePosixPath
 from typing import Final
 
-from connector.feed.parse import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.table import Unreadable
 from connector.readers.text import bom_encoding, is_junk
 from connector.vocabulary.scim import BULK_REQUEST

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from connector.feed.parse import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.json_text import AS_WRITTEN, Scanner
 from connector.readers.paths import Cutter, cell_of, discovered, leaves, path_of
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from connector.feed.parse import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.json_text import TYPED, Scanner
 from connector.readers.table import BadRow, Notes, Operations, ScimTable, Unreadable
 from connector.readers.text import Text

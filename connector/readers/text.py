@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from connector.feed.parse import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.table import Notes, Unreadable
 from connector.vocabulary.errors import Fault
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from xml.parsers import expat
 
-from connector.feed.parse import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.archive import Watched, check_member, check_sizes, guarded, open_zip
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable, header_names
 from connector.readers.text import spoilt

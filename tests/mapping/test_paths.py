@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.feed.parse import Declared
+from connector.feed.mapping_section import Declared
 from connector.mapping.attribute_paths import PathError, Target, parse_path
 from connector.vocabulary import scim
 from connector.vocabulary.scim import Attribute, Mutability, Type

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector.feed.parse import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers import BadRow, ScimTable, Table, open_drop
 from connector.vocabulary.errors import DropUnusable
 

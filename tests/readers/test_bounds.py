@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.feed.parse import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers import BadRow, open_drop
 from connector.vocabulary.errors import DropUnusable
 from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER

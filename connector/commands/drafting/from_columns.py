@@ -16,7 +16,7 @@ from typing import Final
 from connector.commands.drafting import hr_columns as hr
 from connector.commands.drafting.feed_text import BEGINNING, comment, entry, nameable, quoted
 from connector.commands.local_files import landed_at
-from connector.feed.parse import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.mapping import load_feed
 from connector.mapping.expressions.interpreter import Surroundings, evaluate
 from connector.mapping.expressions.parser import parse
