@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connector.parse import ParsedFeed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +20,7 @@ from connector.feed.guards import Guards, Threshold
 from connector.feed.mapping_section import Declared, Empty, LookupFile
 from connector.feed.marked_yaml import MAX_BYTES
 from connector.feed.model import Expectation, Feed, json_schema
-from connector.feed.parse import parse
+from connector.feed.parse import ParsedFeed, parse, sorted_by_line
 from connector.feed.pgp import Pgp
 from connector.vocabulary.errors import Fault, FeedUnusable
 
@@ -38,7 +37,7 @@ def parsed(text: str | bytes, graph: str | None = GRAPH) -> ParsedFeed:
 
 def faults(text: str | bytes, graph: str | None = GRAPH) -> list[str]:
     try:
-        return [str(fault) for fault in feed.sorted_by_line(parsed(text, graph).faults)]
+        return [str(fault) for fault in sorted_by_line(parsed(text, graph).faults)]
     except FeedUnusable as error:
         return [str(fault) for fault in error.faults]
 
