@@ -1,6 +1,6 @@
 """Row to person: a feed file's mapping, checked once and compiled into one function."""
 
-from connector.mapping.fast_path import BoundMapping, Mapping
+from connector.mapping.bound_mapping import BoundMapping, Mapping
 from connector.mapping.load import LoadedFeed, load_feed
 from connector.mapping.rules import FILTERED, Filtered, Rejected
 

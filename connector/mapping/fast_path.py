@@ -1,8 +1,8 @@
 """Composes a feed's rules into one generated Python function from a row's cells to a SCIM user.
 
 Straight-line code without calls that it could do without: this function runs for every row of every drop. It maps what
-is plainly right; any doubt (a control character, a word that is no boolean, an exception) goes to `careful`, which
-decides and explains.
+is plainly right; any doubt (a control character, a word that is no boolean, an exception) goes to `careful`, the slow
+path, which decides and explains.
 
 Source text is made only of names chosen here, of `repr` of strings, numbers and booleans, and of what `emit` gives; all
 other data is bound by name. A feed file cannot put code into it.
@@ -10,25 +10,18 @@ other data is bound by name. A feed file cannot put code into it.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Mapping as Dict
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from operator import itemgetter
 from types import CodeType
 from typing import Any, Final
 
-from connector.mapping.attribute_paths import Target
 from connector.mapping.expressions.compiler import emit, emit_condition
 from connector.mapping.expressions.parser import Expression
 from connector.mapping.expressions.syntax import Column
-from connector.mapping.expressions.values import IGNORE
 from connector.mapping.rules import (
-    FILTERED,
     Constant,
     Element,
     Elements,
@@ -40,22 +33,8 @@ from connector.mapping.rules import (
     schemas,
     shape,
 )
-from connector.mapping.slow_path import Careful, described
-from connector.mapping.value_checks import (
-    BOOLEANS,
-    CONVERTERS,
-    EXTERNAL_ID_MAX,
-    MANAGER,
-    MISREAD,
-    UNSENDABLE,
-    VALUE_MAX,
-    Trouble,
-    Watch,
-    many,
-    own_manager,
-    watch,
-)
-from connector.vocabulary.errors import DropUnusable, Fault
+from connector.mapping.value_checks import BOOLEANS, CONVERTERS, EXTERNAL_ID_MAX, MANAGER, VALUE_MAX, watch
+from connector.vocabulary.errors import Fault
 from connector.vocabulary.scim import Type
 
 Cells = Sequence[Any]
@@ -78,7 +57,7 @@ class Unwritable(Exception):
     """An expression that Python cannot compile (nested too deep)."""
 
 
-class _Scope:
+class Scope:
     """What generated code may name: the row's columns, and data bound to names. Satisfies `emit.Scope`."""
 
     def __init__(self, columns: Sequence[str], tables: Dict[str, Dict[str, str]], now: datetime) -> None:
@@ -111,7 +90,7 @@ class _Writer:
     check.
     """
 
-    def __init__(self, scope: _Scope, *, plain: bool) -> None:
+    def __init__(self, scope: Scope, *, plain: bool) -> None:
         self._scope = scope
         self._plain = plain
         self._made = 0
@@ -277,7 +256,7 @@ class _Writer:
             self._line(indent + 1, f"else: {place} = {rule.default.value!r}")
 
 
-def _flat(cells: Cells) -> str:
+def flat(cells: Cells) -> str:
     return "".join([cell if isinstance(cell, str) else "".join(cell) for cell in cells if cell])
 
 
@@ -291,7 +270,7 @@ def _unpacking(used: Collection[int], width: int) -> list[str]:
     return [f"{names}, = row"]
 
 
-def _function(name: str, scope: _Scope, *, first: Sequence[str], body: Sequence[str], failing: str) -> list[str]:
+def _function(name: str, scope: Scope, *, first: Sequence[str], body: Sequence[str], failing: str) -> list[str]:
     """A function of `row` that does `first`, then `body` (indented already), and `failing` on any exception."""
     statements = [*first, *_unpacking(scope.used, len(scope.columns))]
     indented = [f"{'    ' * _BODY}{statement}" for statement in statements]
@@ -314,14 +293,14 @@ _ALL_TEXT: Final = (
 _MIXED: Final = ("s = flat({cells})", *_DOUBT)
 
 
-def _source(mapping: Mapping, scope: _Scope) -> str:
+def function_source(rules: Sequence[Rule], where: Expression | None, scope: Scope) -> str:
     """Python text of `plain` (for rows of nothing but text), `mixed` (for all others) and `external_id`."""
-    user, urns = shape(mapping.rules), schemas(mapping.rules)
+    user, urns = shape(rules), schemas(rules)
     bodies: dict[bool, list[str]] = {}
     for plain in (True, False):
         writer = _Writer(scope, plain=plain)
-        if mapping.where is not None:
-            writer.where(mapping.where)
+        if where is not None:
+            writer.where(where)
         writer.user(user, urns)
         bodies[plain] = writer.lines
     used = sorted(scope.used)
@@ -336,11 +315,11 @@ def _source(mapping: Mapping, scope: _Scope) -> str:
         prepared = [statement.format(cells=cells) for statement in first]
         lines += _function(name, scope, first=prepared, body=bodies[plain], failing=careful)
     lines.append("def map(row): return plain(row)[0]")
-    return "\n".join([*lines, *_external_id(mapping, scope)])
+    return "\n".join([*lines, *_external_id(rules, scope)])
 
 
-def _external_id(mapping: Mapping, scope: _Scope) -> list[str]:
-    source = in_order(mapping.rules)[0].source
+def _external_id(rules: Sequence[Rule], scope: Scope) -> list[str]:
+    source = in_order(rules)[0].source
     assert isinstance(source, Expression)
     text = emit(source, scope)
     cells = [scope.column(column) for column in source.columns]
@@ -354,157 +333,8 @@ def _external_id(mapping: Mapping, scope: _Scope) -> list[str]:
     ]
 
 
-def _code(source: str) -> CodeType:
+def compiled(source: str) -> CodeType:
     try:
         return compile(source, "<mapping>", "exec")
     except (RecursionError, MemoryError, SyntaxError, OverflowError) as error:
         raise Unwritable("too deeply nested") from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BoundMapping:
-    """A mapping whose columns have places in a drop's rows.
-
-    `map(cells)` gives the complete SCIM user (`schemas` first, then `externalId`, …, always in the same order),
-    `Rejected` with every fault of the row, or `FILTERED`. `map_with_warnings(cells)` gives that, and what is odd about
-    the user but no reason to reject the row; `warnings(user)` the latter alone. `external_id(cells)` gives what the
-    row's externalId would be, "" when it has none; it looks at the first `reach` cells. None of them raises for a row's
-    own faults. Cells are text; in formats with nested values also None or a list of text.
-    """
-
-    columns: tuple[str, ...]
-    map: Callable[[Cells], Mapped]
-    map_with_warnings: Callable[[Cells], tuple[Mapped, Warnings]]
-    warnings: Callable[[Dict[str, Any]], Warnings]
-    external_id: Callable[[Cells], str]
-    reach: int
-    rules: tuple[Rule, ...]
-
-
-def _warnings(watched_rules: Sequence[_Watched], user: Dict[str, Any]) -> Warnings:
-    """What is odd about a user that a mapping made, but no reason to reject the row."""
-    found: list[Fault] = []
-    for watched in watched_rules:
-        holder: Any = user
-        for key in watched.keys:
-            holder = holder.get(key, {})
-        value = watched.target.pick(holder) if watched.where else holder.get(watched.name)
-        if value.__class__ is str and (trouble := watched.look(value, user)) is not None:
-            found.append(watched.fault(trouble))
-    return tuple(found)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Watched:
-    """A rule whose values may be odd; what `warnings` needs of it for every row, worked out once."""
-
-    rule: Rule
-    target: Target
-    keys: tuple[str, ...]
-    where: bool
-    name: str
-    is_manager: bool
-    watch: Watch
-    _faults: dict[Trouble, Fault] = field(default_factory=dict)
-
-    def look(self, value: str, user: Dict[str, Any]) -> Trouble | None:
-        if self.is_manager and value == user["externalId"]:
-            return own_manager(self.rule.columns)
-        return self.watch.look(value)
-
-    def fault(self, trouble: Trouble) -> Fault:
-        if trouble not in self._faults:
-            column = ", ".join(self.rule.columns)
-            message = f"{described(self.rule)} {trouble.reason}"
-            self._faults[trouble] = Fault(message=message, advice=trouble.advice, column=column)
-        return self._faults[trouble]
-
-
-def _watched(rule: Rule) -> _Watched:
-    target = rule.target
-    return _Watched(
-        rule=rule,
-        target=target,
-        keys=target.container,
-        where=bool(target.where),
-        name=target.leaf.name,
-        is_manager=str(target) == MANAGER,
-        watch=watch(target),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Mapping:
-    """A feed's rules, checked. `columns` are those that the rules and `where` read, in order of first use."""
-
-    name: str
-    rules: tuple[Rule, ...]
-    where: Expression | None = None
-    tables: Dict[str, Dict[str, str]]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        read = [rule.columns for rule in self.rules] + ([self.where.columns] if self.where else [])
-        return tuple(dict.fromkeys(column for columns in read for column in columns))
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        return tuple(rule.target for rule in in_order(self.rules))
-
-    def bind(self, columns: Sequence[str], *, now: datetime) -> BoundMapping:
-        """Fit the mapping to a drop's columns; `now` is what `Now()` gives: the drop's landing time.
-
-        Raises `DropUnusable` when a column that the mapping names is missing, or is there twice.
-        """
-        self._check(columns)
-        scope = _Scope(columns, self.tables, now)
-        space = scope.space
-        rules = tuple(in_order(self.rules))
-        warnings = partial(_warnings, [_watched(rule) for rule in rules if rule.columns])
-        judge = Careful(rules=rules, where=self.where, tables=self.tables, columns=columns, now=now).map
-
-        def careful(row: Cells) -> tuple[Mapped, Warnings]:
-            mapped = judge(row)
-            return mapped, warnings(mapped) if isinstance(mapped, dict) else ()
-
-        space.update(ignore=IGNORE, filtered=(FILTERED, ()), unsendable=UNSENDABLE.search, many=many, flat=_flat)
-        space.update(careful=careful, warnings=warnings, misread=MISREAD.search)
-        exec(_code(_source(self, scope)), space)
-        return BoundMapping(
-            columns=tuple(columns),
-            map=space["map"],
-            map_with_warnings=space["plain"],
-            warnings=warnings,
-            external_id=space["external_id"],
-            reach=max(columns.index(column) for column in rules[0].columns) + 1,
-            rules=rules,
-        )
-
-    def _check(self, columns: Sequence[str]) -> None:
-        faults: list[Fault] = []
-        times = Counter(columns)
-        for column in self.columns:
-            if times[column] > 1:
-                faults.append(
-                    Fault(
-                        message=f"there are {times[column]} columns {column!r}",
-                        advice="give each a name of its own",
-                        column=column,
-                    )
-                )
-            elif not times[column]:
-                near = difflib.get_close_matches(column.lower(), [name.lower() for name in columns], n=3, cutoff=0.6)
-                names = [name for name in dict.fromkeys(columns) if name.lower() in near]
-                advice = f"the nearest are {', '.join(map(repr, names))}" if names else _there_are(columns)
-                faults.append(
-                    Fault(
-                        message=f"there is no column {column!r}, which the mapping names", advice=advice, column=column
-                    )
-                )
-        if faults:
-            raise DropUnusable(self.name, faults)
-
-
-def _there_are(columns: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, columns[:20]))
-    return f"the file has {shown}{', …' if len(columns) > 20 else ''}" if columns else "the file has no columns"

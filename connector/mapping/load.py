@@ -15,9 +15,10 @@ from connector.feed.marked_yaml import Path
 from connector.feed.model import Feed
 from connector.feed.parse import ParsedFeed, parse, sorted_by_line
 from connector.mapping.attribute_paths import PathError, Target, parse_path
+from connector.mapping.bound_mapping import Mapping
 from connector.mapping.expressions.parser import Expression, ExpressionError, looks_like_expression
 from connector.mapping.expressions.parser import parse as parse_expression
-from connector.mapping.fast_path import Mapping, Unwritable
+from connector.mapping.fast_path import Unwritable
 from connector.mapping.lookup_table import BadTable, read_table
 from connector.mapping.rules import Constant, Rule, all_elements, shape
 from connector.mapping.value_checks import CONVERTERS, FAULTS, TYPE_ADVICE, unsendable

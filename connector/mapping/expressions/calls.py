@@ -9,7 +9,9 @@ from collections.abc import Collection
 from typing import Final
 
 from connector.mapping.dotnet.dates import FormatError, date_format
-from connector.mapping.dotnet.pattern import DotnetPattern, PatternError, dotnet_pattern, substitution
+from connector.mapping.dotnet.pattern import DotnetPattern, dotnet_pattern
+from connector.mapping.dotnet.substitution import substitution
+from connector.mapping.dotnet.translation import PatternError
 from connector.mapping.expressions.casing import is_culture
 from connector.mapping.expressions.date_functions import INTERVALS, DateConversion, date_conversion
 from connector.mapping.expressions.expression_error import ExpressionError, nearest

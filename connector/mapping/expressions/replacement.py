@@ -11,7 +11,8 @@ from typing import Literal, TypeAlias
 
 import regex
 
-from connector.mapping.dotnet.pattern import DotnetPattern, TimedOut, substitution
+from connector.mapping.dotnet.pattern import DotnetPattern, TimedOut
+from connector.mapping.dotnet.substitution import substitution
 from connector.mapping.expressions.values import Site, Value, text
 
 ReplaceMode: TypeAlias = Literal["value", "template", "pattern", "group", "attribute"]
