@@ -10,7 +10,6 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from connector.outside import telemetry
 from connector.outside.graph import Graph
@@ -20,16 +19,13 @@ from connector.outside.store import RunEntry, Store
 from connector.planning.feeds import Feeds
 from connector.planning.planner import SPOOLERS, Planner
 from connector.reporting.publisher import Publisher
-from connector.reporting.report import parse_summary
+from connector.reporting.summary_file import parse_summary
 from connector.sending.uplink import Drained, Uplink
 from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown, Unusable
 from connector.vocabulary.run import Aside, Drop, Run, State, Summary
 from connector.watching.feed_status import Observer
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from connector.mapping.expressions.signatures import REFUSED, SIGNATURES
 from connector.mapping.expressions.values import IGNORE, Cell, ValueFault
 from connector.outside.settings import DEFAULTS, NAMES
 from connector.provisioning import job_status as jobs
-from connector.reporting.report import OUTCOMES_HEADER, REJECTS_HEADER
+from connector.reporting.csv_files import OUTCOMES_HEADER, REJECTS_HEADER
 from connector.vocabulary.run import Outcomes, Rows, State, Summary
 from tests.rules.test_rooms import BESIDE, ROOMS
 

@@ -11,7 +11,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from connector.outside.system_clock import SystemClock
-from connector.reporting.report import aside_lines
+from connector.reporting.terminal import aside_lines
 from connector.sandbox.servers import Azurite
 from connector.vocabulary.run import Aside, Drop
 from tests.account import Account, outcomes

@@ -19,7 +19,7 @@ from connector.outside.graph import Graph
 from connector.outside.settings import Limit
 from connector.outside.system_clock import SystemClock
 from connector.outside.tokens import TokenSource
-from connector.reporting.report import parse_summary
+from connector.reporting.summary_file import parse_summary
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.servers import Sandbox
 from connector.sending.uplink import IN_FLIGHT

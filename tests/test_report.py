@@ -22,26 +22,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.reporting.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
-from connector.reporting.report import (
-    FAILURES,
-    OUTCOMES_HEADER,
-    PAGE_LINES,
-    REJECTS_HEADER,
-    TableLine,
-    advice_for,
-    causes,
-    headline,
-    html,
-    line,
-    outcome_parts,
-    outcomes_csv,
-    parse_summary,
-    rejects_csv,
-    row_parts,
-    summary_json,
-    table,
-    tone,
-)
+from connector.reporting.causes import FAILURES, advice_for, causes
+from connector.reporting.csv_files import OUTCOMES_HEADER, REJECTS_HEADER, outcomes_csv, rejects_csv
+from connector.reporting.page import PAGE_LINES, html
+from connector.reporting.summary_file import parse_summary, summary_json
+from connector.reporting.sums import headline, outcome_parts, row_parts, tone
+from connector.reporting.terminal import TableLine, line, table
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import (
     Decision,

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from connector.commands.local_files import feed_of, landed_at
 from connector.outside.keys import no_secrets
 from connector.planning.decide import DropRejected, decide, plaintext
-from connector.reporting.report import rejects_csv
+from connector.reporting.csv_files import rejects_csv
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Decision, PlannedRow

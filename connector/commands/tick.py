@@ -7,7 +7,7 @@ import asyncio
 
 from connector.outside.settings import Monitoring, Settings
 from connector.outside.telemetry.invocation import invocation
-from connector.reporting.report import aside_lines, line
+from connector.reporting.terminal import aside_lines, line
 from connector.wiring import connected, developer_identity
 
 EXAMPLE = "tick"

@@ -7,8 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from connector.outside.store import Store
-from connector.reporting import report
+from connector.reporting.causes import FAILURES
+from connector.reporting.csv_files import outcomes_csv, rejects_csv
+from connector.reporting.page import PAGE_LINES, html
 from connector.reporting.run_so_far import RunSoFar
+from connector.reporting.summary_file import parse_summary, summary_json
 from connector.vocabulary.errors import Conflict, ConnectorError, Fault
 from connector.vocabulary.run import Decision, PlannedRow, Run, State, Summary
 
@@ -31,27 +34,27 @@ class Publisher:
         found = self._store.summary(run.feed, f"{name}.json")
         if found is not None and not run.state.final:
             with suppress(ConnectorError):
-                earlier = report.parse_summary(found[0])
+                earlier = parse_summary(found[0])
                 if earlier.state.final and earlier.times.planned == summary.times.planned:
                     # A slower instance must not write an older state over the last one.
                     return earlier
         final = so_far.endings(closing=run.state is State.SETTLED)
-        failures = [ending for ending in final if ending.outcome in report.FAILURES]
-        rejected = list(self._rejects(so_far, limit=report.PAGE_LINES))
-        page = report.html(
+        failures = [ending for ending in final if ending.outcome in FAILURES]
+        rejected = list(self._rejects(so_far, limit=PAGE_LINES))
+        page = html(
             summary,
-            failures=failures[: report.PAGE_LINES],
+            failures=failures[:PAGE_LINES],
             rejected=rejected,
             total_failures=len(failures),
             total_rejected=summary.rows.rejected,
         )
         store = self._store
-        store.write_summary(run.feed, f"{name}.outcomes.csv", report.outcomes_csv(final), "text/csv; charset=utf-8")
+        store.write_summary(run.feed, f"{name}.outcomes.csv", outcomes_csv(final), "text/csv; charset=utf-8")
         store.write_summary(
-            run.feed, f"{name}.rejects.csv", report.rejects_csv(self._rejects(so_far)), "text/csv; charset=utf-8"
+            run.feed, f"{name}.rejects.csv", rejects_csv(self._rejects(so_far)), "text/csv; charset=utf-8"
         )
         store.put_summary(run.feed, f"{name}.html", page.encode(), "text/html; charset=utf-8")
-        data = report.summary_json(summary, failures=failures)
+        data = summary_json(summary, failures=failures)
         store.put_summary(run.feed, f"{name}.json", data, "application/json")
         self._put_latest(run, data)
         return summary
@@ -62,7 +65,7 @@ class Publisher:
             found = self._store.summary(run.feed, "latest.json")
             if found is not None:
                 with suppress(ConnectorError):
-                    if report.parse_summary(found[0]).run > run.id:
+                    if parse_summary(found[0]).run > run.id:
                         return
             with suppress(Conflict):
                 self._store.put_summary(

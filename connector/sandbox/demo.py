@@ -25,7 +25,8 @@ from rich.console import Console
 
 from connector.mapping import LoadedFeed, load_feed
 from connector.outside.settings import DEFAULTS, Settings
-from connector.reporting.report import headline, parse_summary, row_parts
+from connector.reporting.summary_file import parse_summary
+from connector.reporting.sums import headline, row_parts
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.host import NAME, BlobFunction, TimerFunction, registered
 from connector.sandbox.sample import SAMPLE_DROP_NAME, SAMPLE_FEED, SAMPLE_FEED_NAME, sample

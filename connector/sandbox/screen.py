@@ -21,7 +21,8 @@ from rich.table import Table
 from rich.text import Text
 
 from connector.reporting.advice import without_values
-from connector.reporting.report import TableLine, headline, table
+from connector.reporting.sums import headline
+from connector.reporting.terminal import TableLine, table
 from connector.vocabulary.run import State, Summary
 
 WIDTH: Final = 108

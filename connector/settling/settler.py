@@ -19,10 +19,11 @@ from connector.outside.retries import retrying
 from connector.outside.settings import Settings
 from connector.outside.store import RunEntry, Store
 from connector.provisioning.job_status import job_problem
-from connector.reporting import report
+from connector.reporting.causes import FAILURES
 from connector.reporting.outcomes import belongs, owners, poll_from
 from connector.reporting.publisher import Publisher
 from connector.reporting.run_so_far import RunSoFar
+from connector.reporting.summary_file import TOP_CAUSES
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Stopped
 from connector.vocabulary.event import Event
@@ -218,9 +219,9 @@ class Settler:
         unhappy = Counter(
             (ending.outcome.value, telemetry.plain_code(ending.code))
             for ending in opened.endings(closing=True)
-            if ending.outcome in {*report.FAILURES, Outcome.SKIPPED}
+            if ending.outcome in {*FAILURES, Outcome.SKIPPED}
         )
-        for (kind, code), people in unhappy.most_common(report.TOP_CAUSES):
+        for (kind, code), people in unhappy.most_common(TOP_CAUSES):
             log.info(
                 "people failed",
                 extra={"feed": run.feed, "run": run.id, "outcome": kind, "code": code, "people": people},

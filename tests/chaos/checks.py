@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from connector.reporting.report import parse_summary
+from connector.reporting.summary_file import parse_summary
 from connector.sandbox.faults import Action, Endpoint
 from connector.sandbox.throttle import most_in_any_window
 from connector.sending.uplink import IN_FLIGHT
