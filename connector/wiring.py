@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from connector.outside.blobs import connect
 from connector.outside.graph import Graph
 from connector.outside.keys import vault_secrets
 from connector.outside.poison_queue import poison_count
+from connector.outside.probe import StorageProbe
 from connector.outside.settings import Settings
 from connector.outside.store import Store
 from connector.outside.system_clock import SystemClock
@@ -16,7 +18,7 @@ from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
 from connector.planning.feeds import Feeds
 from connector.vocabulary.clock import Clock
-from connector.watching.doctor_checks import Examiner
+from connector.watching.doctor_checks import DoctorChecks
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -37,17 +39,19 @@ async def connected(
     """
     clock = clock or SystemClock()
     storage = None if settings.connection_string else credential(settings.storage_client_id)
-    store = Store.connect(settings, storage)
+    service = connect(settings, storage)
+    store = Store(service, settings)
     tokens = TokenSource(lambda: credential(settings.graph_client_id), f"{settings.graph}/.default")
     graph = Graph(settings.graph, tokens, clock)
     try:
         secrets = vault_secrets(credential, settings.graph_client_id, files=bool(settings.connection_string))
         examine = None
         if examines and not settings.connection_string:
-            examiner = Examiner(
-                store, graph, tokens, clock, settings, feeds=Feeds(store, settings), own=True, secrets=secrets
+            probe = StorageProbe(service, settings)
+            checks = DoctorChecks(
+                store, probe, graph, tokens, clock, settings, feeds=Feeds(store, settings), own=True, secrets=secrets
             )
-            examine = examiner.examine_if_due
+            examine = checks.examine_if_due
         yield Pipeline(
             store, graph, clock, settings, secrets=secrets, poison=poison_count(settings, storage), examine=examine
         )

@@ -17,9 +17,11 @@ from azure.storage.blob import AccountSasPermissions, BlobServiceClient, Resourc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.commands.doctor import COMPLETED, doctor, relieved, subscription
+from connector.commands.doctor import doctor, relieved
+from connector.outside.blobs import connect
 from connector.outside.graph import Graph
 from connector.outside.keys import Secrets
+from connector.outside.probe import StorageProbe
 from connector.outside.resource_manager import CLOUDS, ResourceManager
 from connector.outside.settings import Settings
 from connector.outside.store import Store
@@ -30,16 +32,11 @@ from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import ACCOUNT, ACCOUNT_KEY, Azurite, Sandbox
 from connector.sandbox.settings import JOB, SandboxSettings
 from connector.vocabulary.errors import Forbidden, Retryable, Stopped
-from connector.watching.doctor_checks import (
-    Examination,
-    Examiner,
-    Finding,
-    Result,
-    code_version,
-    identity_of,
-    permissions,
-    skew,
-)
+from connector.watching.doctor_checks import DoctorChecks
+from connector.watching.doctor_report import DoctorReport, code_version, identity_of
+from connector.watching.findings import Finding, Result, skew
+from connector.watching.permissions import permissions
+from connector.watching.subscription import COMPLETED, subscription
 from connector.wiring import connected, managed_identity
 from tests.account import Account, ended
 from tests.people import PORTAL_ENDPOINT, csv_of, feed_file, workers
@@ -311,16 +308,21 @@ def test_a_container_that_is_not_there_fails(account: Account, sandbox: Sandbox,
     )
 
 
-def examined(settings: Settings, store: Store, **options: Any) -> list[str]:
-    """The lines of an examiner alone, with whatever store and secrets; its Graph is a sandbox's."""
+def examined(
+    settings: Settings, *, probe: type[StorageProbe] = StorageProbe, retries: int = 4, **options: Any
+) -> list[str]:
+    """The lines of an checks alone, with whatever probe and secrets; its Graph is a sandbox's."""
 
     async def all_of() -> list[str]:
         tokens = TokenSource(lambda: managed_identity(""), f"{settings.graph}/.default")
         graph = Graph(settings.graph, tokens, SystemClock())
+        service = connect(settings, retries=retries)
+        store = Store(service, settings)
         feeds = Feeds(store, settings)
-        examiner = Examiner(store, graph, tokens, SystemClock(), settings, feeds=feeds, **options)
+        tried = probe(service, settings)
+        checks = DoctorChecks(store, tried, graph, tokens, SystemClock(), settings, feeds=feeds, **options)
         try:
-            return [str(finding) async for finding in examiner.examine()]
+            return [str(finding) async for finding in checks.examine()]
         finally:
             await graph.close()
 
@@ -341,7 +343,7 @@ def test_a_storage_account_that_does_not_answer_is_asked_once(
 ) -> None:
     nobody = f"AccountName=a;AccountKey={ACCOUNT_KEY};BlobEndpoint=http://127.0.0.1:9/a;"
     settings = Settings.of({"HR_STORAGE": nobody, **identity, **containers})
-    lines = examined(settings, Store.connect(settings, retries=0), own=True)
+    lines = examined(settings, retries=0, own=True)
     assert lines[4:] == [
         "FAIL storage: the storage account: the storage account could not be reached (ServiceRequestError) "
         "(assign the managed identity, and set AZURE_CLIENT_ID and HR_STORAGE__clientId to its client id)",
@@ -352,7 +354,7 @@ def test_a_storage_account_that_does_not_answer_is_asked_once(
     ]
 
 
-class Careless(Store):
+class Careless(StorageProbe):
     """Of a storage service that takes any ETag."""
 
     def _swap(self, path: str, etag: str) -> None:
@@ -363,7 +365,7 @@ def test_storage_that_does_not_arbitrate_between_two_instances_fails(
     account: Account, identity: dict[str, str]
 ) -> None:
     settings = Settings.of(account.environment | identity)
-    lines = examined(settings, Careless.connect(settings), own=False)
+    lines = examined(settings, probe=Careless, own=False)
     assert bad(lines) == [
         f"FAIL runs: {account.containers['RUNS_CONTAINER']}: a compare-and-swap with an old ETag was accepted "
         "(use Azure Blob Storage or Azurite: nothing else keeps two instances from sending the same twice)"
@@ -391,9 +393,8 @@ def test_the_app_tries_the_keys_that_its_feeds_name_and_a_visitor_does_not(
     secret = "keyvault:https://hr-vault.vault.azure.net/secrets"
     account.feed("people", feed_file() + f"pgp: {{key: '{secret}/key', passphrase: '{secret}/phrase'}}\n")
     settings, vault = Settings.of(account.environment | identity), Vault()
-    store = Store.connect(settings)
-    assert bad(examined(settings, store, own=False)) == []
-    lines = examined(settings, store, own=True, secrets=vault)
+    assert bad(examined(settings, own=False)) == []
+    lines = examined(settings, own=True, secrets=vault)
     assert bad(lines) == ["FAIL feed people: the key vault hr answered 403 to the secret phrase (give it the role)"]
     assert vault.asked == [f"{secret}/key", f"{secret}/phrase"]
     assert "ok   job of people: is Active" in lines
@@ -448,11 +449,11 @@ def visitor(account: Account, azurite: Azurite) -> dict[str, str]:
     return account.environment | {"HR_STORAGE": f"BlobEndpoint={azurite.blob_service};SharedAccessSignature={sas}"}
 
 
-def examination(*checks: Finding, at: datetime | None = None, version: str | None = None) -> Examination:
-    return Examination(at=at or datetime.now(UTC), version=version or code_version(), identity="i", checks=checks)
+def examination(*checks: Finding, at: datetime | None = None, version: str | None = None) -> DoctorReport:
+    return DoctorReport(at=at or datetime.now(UTC), version=version or code_version(), identity="i", checks=checks)
 
 
-def leave(account: Account, found: Examination) -> None:
+def leave(account: Account, found: DoctorReport) -> None:
     container = account.service.get_container_client(account.containers["SUMMARIES_CONTAINER"])
     if not container.exists():
         container.create_container()
@@ -660,7 +661,7 @@ async def test_an_examination_that_cannot_be_kept_is_no_failure_of_the_tick(
 )
 def test_what_is_well_holds_for_a_day_and_what_failed_for_an_hour(age: timedelta, failed: bool, due: bool) -> None:
     result = Result.FAIL if failed else Result.WARN
-    found = Examination(at=NOW, version="v", identity="i", checks=(Finding(name="runs", result=result, message="m"),))
+    found = DoctorReport(at=NOW, version="v", identity="i", checks=(Finding(name="runs", result=result, message="m"),))
     assert found.due(NOW + age, version="v", identity="i") is due
 
 
@@ -675,8 +676,8 @@ FINDINGS = st.builds(
 
 @given(st.lists(FINDINGS), st.datetimes(min_value=datetime(2026, 1, 1)), st.text())  # noqa: DTZ001  # hypothesis wants it naive
 def test_what_was_written_is_read(checks: list[Finding], at: datetime, version: str) -> None:
-    found = Examination(at=at.replace(tzinfo=UTC), version=version, identity="i", checks=tuple(checks))
-    assert Examination.parse(found.as_json()) == found
+    found = DoctorReport(at=at.replace(tzinfo=UTC), version=version, identity="i", checks=tuple(checks))
+    assert DoctorReport.parse(found.as_json()) == found
 
 
 @given(
@@ -687,7 +688,7 @@ def test_what_was_written_is_read(checks: list[Finding], at: datetime, version: 
     )
 )
 def test_a_report_of_whatever_shape_is_none(document: Any) -> None:
-    assert Examination.parse(json.dumps(document).encode()) is None
+    assert DoctorReport.parse(json.dumps(document).encode()) is None
 
 
 @given(FINDINGS)

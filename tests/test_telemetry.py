@@ -35,9 +35,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from connector.outside import telemetry
+from connector.outside.blobs import SILENT
 from connector.outside.poison_queue import QUEUE
 from connector.outside.settings import Settings
-from connector.outside.store import SILENT, RunEntry
+from connector.outside.store import RunEntry
 from connector.outside.telemetry.exporting import OpenTelemetry, run_context
 from connector.outside.telemetry.invocation import InvocationFailed, invocation, safe_detail
 from connector.outside.telemetry.names import EVENTS, LOGGER, METRICS, SPANS

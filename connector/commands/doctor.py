@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING
 
+from connector.outside.blobs import connect
 from connector.outside.graph import Graph
+from connector.outside.probe import StorageProbe
 from connector.outside.settings import ENVIRONMENT, Deployed, Settings
 from connector.outside.store import Store
 from connector.outside.system_clock import SystemClock
@@ -24,37 +24,18 @@ from connector.planning.feeds import Feeds
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Unusable
 from connector.vocabulary.limits import duration
-from connector.watching.doctor_checks import (
-    GOOD_FOR,
-    Examination,
-    Examiner,
-    Finding,
-    Result,
-    code_version,
-    failure,
-    faults_of,
-    tried,
-)
+from connector.watching.doctor_checks import DoctorChecks
+from connector.watching.doctor_report import GOOD_FOR, DoctorReport, code_version
+from connector.watching.findings import Finding, Result, failure, faults_of, tried
+from connector.watching.subscription import subscription
 from connector.wiring import developer_identity
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-    from connector.outside.resource_manager import ResourceManager
 
 STALE = GOOD_FOR + timedelta(hours=2)
 LOOK_AGAIN = 10.0
-
-EVENT_API = "2025-02-15"
-FUNCTION = "Host.Functions.on_drop"
-# Azure Functions, "Azure Event Grid trigger for blobs": complete writes, SFTP and Data Lake among them.
-COMPLETED = frozenset({"PutBlob", "PutBlockList", "CopyBlob", "FlushWithClose", "SftpCommit"})
-
-_SUBSCRIPTION = re.compile(
-    r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.EventGrid"
-    r"/(?:systemTopics/[A-Za-z0-9-]{3,50}/)?eventSubscriptions/[A-Za-z0-9-]{3,64}",
-    re.IGNORECASE | re.ASCII,
-)
 
 
 def settings_findings(settings: Settings) -> Iterator[Finding]:
@@ -70,7 +51,7 @@ def settings_findings(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def relieved(finding: Finding, app: Examination | None) -> Finding:
+def relieved(finding: Finding, app: DoctorReport | None) -> Finding:
     """What whoever asks may not do is no fault where the app itself may."""
     theirs = app.of(finding.name) if app else []
     if not finding.denied or not theirs or any(own.result not in {Result.OK, Result.WARN} for own in theirs):
@@ -78,76 +59,6 @@ def relieved(finding: Finding, app: Examination | None) -> Finding:
     return Finding(
         name=finding.name, result=Result.OK, message=f"the app may, you may not; it says: {theirs[0].message}"
     )
-
-
-async def subscription(manager: ResourceManager, resource_id: str, app: str, inbox: str) -> list[Finding]:
-    """The Event Grid subscription (Azure REST API, "System Topic Event Subscriptions - Get").
-
-    `app` is the function app's name, "" where it is not known.
-    """
-    name = "event subscription"
-    again = "run infra/hooks/postdeploy"
-    if not _SUBSCRIPTION.fullmatch(resource_id):
-        advice = "it is /subscriptions/…/providers/Microsoft.EventGrid/systemTopics/…/eventSubscriptions/…"
-        fault = "EVENT_SUBSCRIPTION_ID is not the resource id of an Event Grid subscription"
-        return [Finding(name=name, result=Result.FAIL, message=fault, advice=advice)]
-    document = await manager.resource(resource_id, api_version=EVENT_API)
-    if document is None:
-        message = "is not there: drops wait for the tick"
-        return [Finding(name=name, result=Result.FAIL, message=message, advice=again)]
-    properties = _object(document.get("properties"))
-    problems: list[tuple[Result, str]] = []
-    state = properties.get("provisioningState")
-    if state != "Succeeded":
-        under_way = state in {"Creating", "Updating", "AwaitingManualAction"}
-        problems.append((Result.WARN if under_way else Result.FAIL, f"its provisioning state is {state}"))
-    problems += _destination_problems(_object(properties.get("destination")), app)
-    problems += _filter_problems(_object(properties.get("filter")), inbox)
-    if problems:
-        return [Finding(name=name, result=result, message=said, advice=again) for result, said in problems]
-    return [Finding(name=name, result=Result.OK, message=f"from {inbox} to on_drop")]
-
-
-def _destination_problems(destination: Mapping[str, Any], app: str) -> Iterator[tuple[Result, str]]:
-    if destination.get("endpointType") != "WebHook":
-        yield Result.FAIL, "its destination is no webhook"
-        return
-    properties = _object(destination.get("properties"))
-    # Resource Manager shows no more than the base: what follows has the app's key in it, and is not asked for.
-    endpoint = urlsplit(str(properties.get("endpointBaseUrl") or properties.get("endpointUrl") or ""))
-    function = parse_qs(endpoint.query).get("functionName", [FUNCTION])[0]
-    if endpoint.scheme != "https" or endpoint.path != "/runtime/webhooks/blobs":
-        yield Result.FAIL, "its destination is not the blob trigger's webhook"
-    elif function.lower() != FUNCTION.lower():
-        yield Result.FAIL, f"its destination is not the function {FUNCTION}"
-    host = (endpoint.hostname or "").partition(".")[0]
-    # A default host name is the app's name, with a hash after it where names are unique by region.
-    if app and host != app.lower() and not host.startswith(f"{app.lower()}-"):
-        yield Result.FAIL, f"its destination is another app than {app}"
-
-
-def _filter_problems(criteria: Mapping[str, Any], inbox: str) -> Iterator[tuple[Result, str]]:
-    expected = f"/blobServices/default/containers/{inbox}/blobs/"
-    if criteria.get("subjectBeginsWith") != expected:
-        yield Result.FAIL, f"its filter is not on the inbox: subjectBeginsWith is not {expected}"
-    if criteria.get("subjectEndsWith"):
-        yield Result.WARN, "it has a filter on how names end: other drops wait for the tick"
-    types = criteria.get("includedEventTypes")
-    if types is not None and "Microsoft.Storage.BlobCreated" not in types:
-        yield Result.FAIL, "it does not include Microsoft.Storage.BlobCreated"
-    calls = [
-        set(only.get("values") or ())
-        for only in criteria.get("advancedFilters") or ()
-        if isinstance(only, dict) and str(only.get("key")).lower() == "data.api"
-    ]
-    if not calls:
-        yield Result.WARN, "it has no filter on data.api: an SFTP upload starts a run on half a file"
-    elif missing := sorted(COMPLETED - set.intersection(*calls)):
-        yield Result.WARN, f"it leaves out {', '.join(missing)}: drops written so wait for the tick"
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 class Doctor:
@@ -176,10 +87,11 @@ class Doctor:
         try:
             storage = None if settings.connection_string else self._credential(settings.storage_client_id)
             # Somebody is waiting: what does not answer at once and once more is down.
-            store = Store.connect(settings, storage, retries=1)
+            service = connect(settings, storage, retries=1)
         except Unusable as error:
             self.say(faults_of("settings", error))
             return
+        store, probe = Store(service, settings), StorageProbe(service, settings)
         if not app_only:
             self.say(settings_findings(settings))
         tokens = self._tokens(settings, settings.graph)
@@ -188,10 +100,10 @@ class Doctor:
             app, about = await self._app(store, settings, wait)
             if not app_only:
                 trusted = app if app is not None and self._clock.now() - app.at <= STALE else None
-                examiner = Examiner(
-                    store, graph, tokens, self._clock, settings, feeds=Feeds(store, settings), own=False
+                checks = DoctorChecks(
+                    store, probe, graph, tokens, self._clock, settings, feeds=Feeds(store, settings), own=False
                 )
-                async for finding in examiner.examine():
+                async for finding in checks.examine():
                     self.say([relieved(finding, trusted)])
                 self.say(await tried("event subscription", self._subscription(settings)))
             self.say([replace(about, result=Result.FAIL) if app_only and app is None else about])
@@ -203,7 +115,7 @@ class Doctor:
     def _tokens(self, settings: Settings, audience: str) -> TokenSource:
         return TokenSource(lambda: self._credential(settings.graph_client_id), f"{audience}/.default")
 
-    async def _app(self, store: Store, settings: Settings, wait: timedelta) -> tuple[Examination | None, Finding]:
+    async def _app(self, store: Store, settings: Settings, wait: timedelta) -> tuple[DoctorReport | None, Finding]:
         """What the app found, and how far that is to be relied upon; waits for it to come from the code at hand."""
         version = await asyncio.to_thread(code_version)
         # An app with a connection string has no identity to examine itself by, as on a developer's machine.
@@ -211,7 +123,7 @@ class Doctor:
         told = False
         while True:
             try:
-                app = Examination.parse(await asyncio.to_thread(store.examination))
+                app = DoctorReport.parse(await asyncio.to_thread(store.examination))
             except ConnectorError as error:
                 why = failure("app", error)
                 advice = "ask with the role Storage Blob Data Reader on summaries" if why.denied else why.advice
@@ -224,7 +136,7 @@ class Doctor:
                 print("waiting for the app to examine itself at its next tick …", file=sys.stderr, flush=True)
             await self._clock.sleep(LOOK_AGAIN)
 
-    def _about(self, app: Examination | None, version: str, settings: Settings) -> Finding:
+    def _about(self, app: DoctorReport | None, version: str, settings: Settings) -> Finding:
         if app is None and settings.connection_string:
             message = "with a connection string it does not examine itself: it may what you may"
             return Finding(name="app", result=Result.SKIP, message=message)

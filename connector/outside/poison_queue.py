@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
+from connector.outside.blobs import SILENT
 from connector.outside.settings import Settings
-from connector.outside.store import SILENT
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from connector.mapping import LoadedFeed
 from connector.outside import telemetry
+from connector.outside.blobs import LEASE_SECONDS, Lease
 from connector.outside.keys import Secrets, no_secrets
-from connector.outside.store import LEASE_SECONDS, Lease, Store
+from connector.outside.store import Store
 from connector.planning.decide import DropRejected, decide, plaintext
 from connector.planning.feeds import Feeds
 from connector.reporting.publisher import Publisher

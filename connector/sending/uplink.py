@@ -18,10 +18,11 @@ from typing import Any, NoReturn
 import orjson
 
 from connector.outside import telemetry
+from connector.outside.blobs import LEASE_SECONDS, Lease
 from connector.outside.graph import Accepted, Graph, Throttled, TokenRefused
 from connector.outside.retries import LONGEST_WAIT, retrying
 from connector.outside.settings import Settings
-from connector.outside.store import LEASE_SECONDS, Lease, Store
+from connector.outside.store import Store
 from connector.provisioning.job_status import job_problem
 from connector.reporting.publisher import Publisher
 from connector.sending.pacing import Ledger, Window

@@ -7,27 +7,18 @@ The app keeps what it found in `summaries/doctor.json`, since whoever deploys it
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import logging
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from functools import cache
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import orjson
-
-import connector
 from connector.mapping import LoadedFeed
 from connector.outside.graph import Graph, JobStatus, ahead_of
 from connector.outside.keys import KEY_VAULT, Secrets
+from connector.outside.probe import StorageProbe
 from connector.outside.retries import retrying
 from connector.outside.settings import Settings
 from connector.outside.store import Container, Store
@@ -35,31 +26,20 @@ from connector.outside.tokens import TokenSource
 from connector.planning.feeds import Feeds
 from connector.provisioning import job_status as jobs
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import (
-    ConnectorError,
-    Fault,
-    Forbidden,
-    Refused,
-    Retryable,
-    Stopped,
-    StorageDown,
-    Unusable,
-)
+from connector.vocabulary.errors import Forbidden, Refused, Retryable, StorageDown
+from connector.watching.doctor_report import DoctorReport, code_version, identity_of
+from connector.watching.findings import Finding, Result, skew, tried
+from connector.watching.permissions import PERMISSIONS, permissions
 
 if TYPE_CHECKING:
     import tenacity
 
 log = logging.getLogger(__name__)
 
-GOOD_FOR = timedelta(hours=24)
-"""How long what the app found about itself is good for."""
-BAD_FOR = timedelta(hours=1)
-"""… and while something failed: whoever mended it waits for the next look."""
 TIME_LIMIT = 120.0
 """Seconds that the app gives its own examination, so that a tick is never held up for long."""
 ATTEMPTS = 3
 
-SKEW_WARN, SKEW_FAIL = timedelta(seconds=60), timedelta(minutes=5)
 _GRANT = (
     "have an identity administrator run infra/grant-graph-roles.sh PRINCIPAL_ID, then restart the app: "
     "it keeps a token for up to a day"
@@ -73,171 +53,7 @@ _ROLES: Mapping[Container, str] = {
 _PROBE = re.compile(r"/doctor-[0-9a-f]{32}")
 
 
-class Result(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "FAIL"
-    SKIP = "skip"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one check found. `denied`: only because whoever asked may not, which says nothing of the app."""
-
-    name: str
-    result: Result
-    message: str
-    advice: str = ""
-    denied: bool = False
-
-    def __str__(self) -> str:
-        said = f"{self.name}: {self.message}" + (f" ({self.advice})" if self.advice else "")
-        return f"{self.result:<4} {' '.join(said.split())}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examination:
-    """What the app found about itself: `summaries/doctor.json`. `version`, `identity`: by which code, and as whom."""
-
-    at: datetime
-    version: str
-    identity: str
-    checks: tuple[Finding, ...]
-
-    def as_json(self) -> bytes:
-        checks = [
-            {"name": check.name, "result": check.result, "message": check.message, "advice": check.advice}
-            for check in self.checks
-        ]
-        document = {"schema": 1, "at": self.at, "version": self.version, "identity": self.identity, "checks": checks}
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
-
-    @classmethod
-    def parse(cls, data: bytes | None) -> Examination | None:
-        """None for what is none: it is written anew then."""
-        try:
-            document = orjson.loads(data or b"")
-            return cls(
-                at=datetime.fromisoformat(document["at"]).astimezone(UTC),
-                version=document["version"],
-                identity=document["identity"],
-                checks=tuple(
-                    Finding(
-                        name=check["name"],
-                        result=Result(check["result"]),
-                        message=check["message"],
-                        advice=check["advice"],
-                    )
-                    for check in document["checks"]
-                ),
-            )
-        except (ValueError, KeyError, TypeError):
-            return None
-
-    def due(self, now: datetime, *, version: str, identity: str) -> bool:
-        """Whether it is time for another one."""
-        failed = any(check.result is Result.FAIL for check in self.checks)
-        age = now - self.at
-        return (
-            (self.version, self.identity) != (version, identity)
-            or not timedelta() <= age < GOOD_FOR
-            or (failed and age >= BAD_FOR)
-        )
-
-    def of(self, name: str) -> list[Finding]:
-        return [check for check in self.checks if check.name == name]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permission:
-    """One of Graph's: `instead` are those that include it, `without` says what does not work without it."""
-
-    name: str
-    instead: frozenset[str]
-    without: str
-    needed: bool = True
-
-
-PERMISSIONS = (
-    Permission(
-        name="SynchronizationData-User.Upload",
-        instead=frozenset({"SynchronizationData-User.Upload.OwnedBy"}),
-        without="nobody is sent",
-    ),
-    Permission(
-        name="ProvisioningLog.Read.All",
-        instead=frozenset({"AuditLog.Read.All"}),
-        without="nobody's outcome is known",
-    ),
-    Permission(
-        name="Synchronization.Read.All",
-        instead=frozenset({"Synchronization.ReadWrite.All"}),
-        without="a paused or quarantined job is not noticed",
-        needed=False,
-    ),
-)
-
-
-def permissions(token: str) -> frozenset[str] | None:
-    """The permissions in an access token, application and delegated; None where it is not to be read.
-
-    Not verified: this is to know what to advise, and Graph decides. (Microsoft identity platform, "Access token claims
-    reference": `roles`, `scp`.)
-    """
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, binascii.Error):
-        return None
-    if not isinstance(claims, dict):
-        return None
-    roles, scopes = claims.get("roles", []), claims.get("scp", "")
-    if not isinstance(roles, list) or not isinstance(scopes, str):
-        return None
-    return frozenset(role for role in roles if isinstance(role, str)) | frozenset(scopes.split())
-
-
-def faults_of(name: str, error: Unusable) -> list[Finding]:
-    """One finding a fault."""
-    return [
-        Finding(name=name, result=Result.FAIL, message=str(replace(fault, advice="")), advice=fault.advice)
-        for fault in error.faults or (Fault(message="is not usable"),)
-    ]
-
-
-def skew(name: str, ahead: timedelta | None) -> Finding:
-    """Of a server's clock against ours."""
-    if ahead is None:
-        return Finding(name=name, result=Result.SKIP, message="there was no answer with a Date")
-    if abs(ahead) <= SKEW_WARN:
-        return Finding(name=name, result=Result.OK, message="is within a minute of ours")
-    result = Result.FAIL if abs(ahead) > SKEW_FAIL else Result.WARN
-    minutes = f"{abs(ahead) / timedelta(minutes=1):.0f} min {'ahead of' if ahead > timedelta() else 'behind'} ours"
-    advice = "set this machine's clock by NTP: outcomes and the quota go by the time"
-    return Finding(name=name, result=result, message=f"is {minutes}", advice=advice)
-
-
-def failure(name: str, error: Exception) -> Finding:
-    """A check that could not be made is a finding as well."""
-    match error:
-        case Stopped():
-            denied = isinstance(error, Forbidden)
-            return Finding(name=name, result=Result.FAIL, message=error.message, advice=error.advice, denied=denied)
-        case Retryable():
-            return Finding(name=name, result=Result.FAIL, message=str(error), advice="try again")
-        case ConnectorError():
-            return Finding(name=name, result=Result.FAIL, message=str(error))
-    return Finding(
-        name=name,
-        result=Result.FAIL,
-        message=f"could not be checked ({type(error).__name__})",
-        advice="this is a fault of the doctor's: report it",
-    )
-
-
-class Examiner:
+class DoctorChecks:
     """The checks that both make: whoever runs the command line, and the app (`own`) with its identity.
 
     `secrets` are tried where they are given: the app's, never a visitor's.
@@ -246,6 +62,7 @@ class Examiner:
     def __init__(
         self,
         store: Store,
+        probe: StorageProbe,
         graph: Graph,
         tokens: TokenSource,
         clock: Clock,
@@ -256,6 +73,7 @@ class Examiner:
         secrets: Secrets | None = None,
     ) -> None:
         self._store = store
+        self._probe = probe
         self._graph = graph
         self._tokens = tokens
         self._clock = clock
@@ -306,12 +124,12 @@ class Examiner:
 
     async def _examine_if_due(self) -> None:
         version, identity = await asyncio.to_thread(code_version), identity_of(self._settings)
-        last = Examination.parse(await asyncio.to_thread(self._store.examination))
+        last = DoctorReport.parse(await asyncio.to_thread(self._store.examination))
         now = self._clock.now()
         if last is not None and not last.due(now, version=version, identity=identity):
             return
         checks = tuple([finding async for finding in self.examine()])
-        done = Examination(at=now, version=version, identity=identity, checks=checks)
+        done = DoctorReport(at=now, version=version, identity=identity, checks=checks)
         await asyncio.to_thread(self._store.put_examination, done.as_json())
         counts = Counter(check.result for check in checks)
         log.info("examined", extra={"failed": counts[Result.FAIL], "warned": counts[Result.WARN]})
@@ -353,7 +171,7 @@ class Examiner:
     async def _storage(self) -> list[Finding]:
         before = self._clock.now()
         try:
-            date = await asyncio.to_thread(self._store.date)
+            date = await asyncio.to_thread(self._probe.date)
         except StorageDown as error:
             return [self._no_token("storage", str(error))]
         self._storage_ahead = ahead_of(date, before, self._clock.now())
@@ -373,14 +191,14 @@ class Examiner:
             return [Finding(name=container, result=Result.FAIL, message=message, advice=advice, denied=True)]
 
     def _container_tried(self, container: Container) -> Finding:
-        store = self._store
+        probe = self._probe
         if container == "runs":
-            store.try_runs()
+            probe.try_runs()
             return Finding(name=container, result=Result.OK, message="create, swap, lease, append and delete work")
         if container == "summaries":
-            store.try_summaries()
+            probe.try_summaries()
             return Finding(name=container, result=Result.OK, message="create, read and delete work")
-        if not store.try_reading(container):
+        if not probe.try_reading(container):
             return Finding(
                 name=container,
                 result=Result.FAIL,
@@ -389,7 +207,7 @@ class Examiner:
             )
         # A connection string opens everything: there is no identity whose roles could be too many.
         by_identity = not self._settings.connection_string
-        if by_identity and (self._own or container == "inbox") and store.may_write(container):
+        if by_identity and (self._own or container == "inbox") and probe.may_write(container):
             advice = (
                 f"leave the connector's identity {_ROLES[container]} alone"
                 if self._own
@@ -449,41 +267,3 @@ class Examiner:
 
     def _patiently(self) -> tenacity.AsyncRetrying:
         return retrying(self._clock, random.Random(), attempts=ATTEMPTS)
-
-
-async def tried(name: str, check: Awaitable[list[Finding]]) -> list[Finding]:
-    try:
-        return await check
-    except Unusable as error:
-        return faults_of(name, error)
-    except Exception as error:
-        # One check that fails in a way that nobody foresaw must not hide the others.
-        return [failure(name, error)]
-
-
-@cache
-def code_version() -> str:
-    """A digest of the deployed modules: the same in the app and in the working copy that it was deployed from."""
-    root = Path(connector.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        name = path.relative_to(root).as_posix()
-        # What .funcignore keeps back.
-        if not name.startswith("sandbox/"):
-            digest.update(name.encode() + path.read_bytes().replace(b"\r\n", b"\n"))
-    return digest.hexdigest()[:12]
-
-
-def identity_of(settings: Settings) -> str:
-    """A digest of who asks and what is asked."""
-    asked = (
-        settings.blob_service,
-        settings.storage_client_id,
-        settings.graph_client_id,
-        settings.graph,
-        settings.inbox,
-        settings.config,
-        settings.runs,
-        settings.summaries,
-    )
-    return hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
