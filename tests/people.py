@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 from connector.sandbox.settings import CONTOSO, JOB, SERVICE_PRINCIPAL
 
 COLUMNS = ("Number", "Given", "Family", "Login", "Phone", "Boss", "State", "Team", "Hired")
+MARK = "zyx~"
+"""Is in every name and login, in whatever case. No base64 (ETags, block ids, tokens), hex, uuid or time has a tilde,
+and no URL, JSON or HTML writes it otherwise; Entra takes it in a userPrincipalName."""
 PHONE_MARK = "555 0188"
 PORTAL_ENDPOINT = (
     f"https://graph.microsoft.com/beta/servicePrincipals/{SERVICE_PRINCIPAL}/synchronization/jobs/{JOB}/bulkUpload"
@@ -19,9 +22,9 @@ def worker(number: int, **changes: str) -> dict[str, str]:
     """One row of the sample; `changes` are cells by column."""
     return {
         "Number": str(7000 + number),
-        "Given": f"Zyxgiven{number}",
-        "Family": f"Zyxfamily{number}",
-        "Login": f"zyx.{number}",
+        "Given": f"{MARK.title()}given{number}",
+        "Family": f"{MARK.title()}family{number}",
+        "Login": f"{MARK}{number}",
         "Phone": f"+1 {PHONE_MARK} {number:04}",
         "Boss": "7001" if number > 1 else "",
         "State": "Active",

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from connector.sandbox.sample import sample
-from tests.people import PHONE_MARK
+from tests.people import MARK, PHONE_MARK
 
-# Our sample's names and logins all have "zyx" in them; mail addresses and phone numbers of any sample look like these.
-_MARKS = re.compile(rf"zyx|{re.escape(PHONE_MARK)}|@contoso\.com|@example\.com", re.IGNORECASE)
+# Mail addresses of any sample look like these.
+_MARKS = re.compile(rf"{MARK}|{re.escape(PHONE_MARK)}|@contoso\.com|@example\.com", re.IGNORECASE)
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
 

@@ -26,8 +26,9 @@ from connector import __main__ as command_line
 from connector.feed.file_options import FileOptions, Format
 from connector.feed.model import Feed
 from connector.mapping import load_feed
+from connector.mapping.expressions.expression_error import ExpressionError
 from connector.mapping.expressions.interpreter import Surroundings, evaluate
-from connector.mapping.expressions.parser import ExpressionError, parse
+from connector.mapping.expressions.parser import parse
 from connector.mapping.expressions.signatures import REFUSED, SIGNATURES
 from connector.mapping.expressions.values import IGNORE, Cell, ValueFault
 from connector.outside.settings import DEFAULTS, NAMES

@@ -342,6 +342,28 @@ async def test_a_jobs_status_is_read_and_odd_ones_are_tolerated() -> None:
     assert found == [("Active", ""), ("Quarantine", "EncounteredBaseEscrowThreshold"), ("", ""), ("", "")]
 
 
+async def test_the_time_of_graph_is_its_last_date_and_what_has_gone_by_since_in_whole_seconds() -> None:
+    class Passing(Clock):
+        passed = 0.7
+
+        def monotonic(self) -> float:
+            return self.passed
+
+    clock = Passing()
+    dates = iter([NOON + timedelta(hours=1), None])
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        date = next(dates)
+        return httpx.Response(202, headers={"Date": format_datetime(date, usegmt=True) if date else "soon"})
+
+    graph = Graph(BASE, TokenSource(lambda: Credential([]), "scope"), clock, httpx.MockTransport(answer))
+    assert graph.now() == NOON
+    for _ in range(2):
+        await graph.upload(PATH, b"{}")
+    clock.passed = 3.6
+    assert graph.now() == NOON + timedelta(hours=1, seconds=2)
+
+
 async def test_many_calls_at_once_share_one_token() -> None:
     wire = Wire(lambda _: httpx.Response(202))
     await asyncio.gather(*(wire.graph.upload(PATH, b"{}") for _ in range(20)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import string
 import sys
 from typing import Any
 
 import pytest
 
-from tests.people import worker
+from tests.people import MARK, PHONE_MARK, worker
 from tests.privacy import Collector, findings, leaks, text_of
 
 PERSON = worker(1)
@@ -49,6 +50,11 @@ def test_personal_data_is_found_in_an_exception_and_in_its_cause() -> None:
     except RuntimeError:
         records = _record("row failed", exc_info=sys.exc_info())
     assert len(findings(records)) == 1
+
+
+def test_no_token_etag_id_or_time_can_have_a_mark_by_chance() -> None:
+    base64_hex_and_times = set(string.ascii_letters + string.digits + "+/-_=.:")
+    assert [mark for mark in (MARK, PHONE_MARK) if set(mark) <= base64_hex_and_times] == []
 
 
 def test_what_telemetry_may_hold_is_no_finding() -> None:

@@ -11,12 +11,12 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from azure.core.credentials import AccessToken
 
 from connector.outside.graph import Graph
-from connector.outside.settings import Limit
 from connector.outside.system_clock import SystemClock
 from connector.outside.tokens import TokenSource
 from connector.reporting.summary_file import parse_summary
@@ -24,7 +24,8 @@ from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.servers import Sandbox
 from connector.sending.uplink import IN_FLIGHT
 from connector.vocabulary.errors import Retryable
-from connector.vocabulary.run import Summary
+from connector.vocabulary.limits import Limit
+from connector.vocabulary.run import Outcomes, Summary
 from tests.chaos.checks import violations
 from tests.chaos.schedule import (
     FEED,
@@ -83,10 +84,20 @@ def happen(
     return world
 
 
-def versions(world: World, feed: str = "feed0") -> list[Summary]:
-    """Every version that was written of the summary of the feed's first run."""
-    first = min(run for name, run in world.states() if name == feed)
-    return [parse_summary(w.data) for w in world.account.history if w.path == f"summaries/{feed}/{first}.json"]
+def versions(world: World, feed: str = "feed0", run: int = 0) -> list[Summary]:
+    """Every version that was written of the summary of the feed's first run, or of a later one."""
+    chosen = sorted(of_feed for name, of_feed in world.states() if name == feed)[run]
+    return [parse_summary(w.data) for w in world.account.history if w.path == f"summaries/{feed}/{chosen}.json"]
+
+
+def late_words(world: World, action: str, settled: Summary) -> int:
+    """Of how many people the log showed this action only when the run had its outcomes already."""
+    shown: dict[str, datetime] = {}
+    for entry in world.sandbox.entra.log:
+        if entry.value("provisioningAction") == action:
+            shown.setdefault(entry.value("sourceIdentity/id"), entry.visible)
+    assert settled.times.settled is not None
+    return sum(visible > settled.times.settled for visible in shown.values())
 
 
 def arrivals(world: World) -> list[float]:
@@ -129,6 +140,17 @@ def test_of_a_request_whose_answer_is_lost_only_that_one_is_sent_twice(do: Actio
     assert versions(world)[-1].outcomes.sum == 200
 
 
+def test_what_is_sent_again_minutes_later_counts_from_when_entra_may_have_taken_it_first() -> None:
+    lost = upload(Action.STATUS_AFTER, status=503, retry_after="60")
+    refused = upload(Action.STATUS, calls=(2, 3), status=503, retry_after="60")
+    world = happen(drop(20), lost, refused)
+    first, *_, last = arrivals(world)
+    # Entra's cycle has run by then, and finds nothing more to do.
+    assert (world.sandbox.report.duplicate_bodies, last - first > 120.0) == (1, True)
+    skipped = late_words(world, "create", settled := versions(world)[-1])
+    assert settled.outcomes == Outcomes(created=20 - skipped, skipped=skipped)
+
+
 async def test_a_server_without_tls_and_a_name_without_address_may_work_later() -> None:
     class Credential:
         def get_token(self, *_: str, **__: object) -> AccessToken:
@@ -150,9 +172,21 @@ async def test_a_server_without_tls_and_a_name_without_address_may_work_later() 
 def test_a_process_killed_at_any_call_loses_nobody(calls: int, after: bool) -> None:
     world = happen(drop(120), Kill(at=0.0, host="a", calls=calls, after=after), minutes=10.0)
     assert world.sandbox.report.duplicate_bodies <= IN_FLIGHT * world.seen.crashes
-    # Of who was sent twice, the log's second word is that nothing had to be done.
-    outcomes = versions(world)[-1].outcomes
-    assert outcomes.created + outcomes.skipped == 120
+    # Of who was sent twice the log says last that nothing had to be done. Its first word counts, if it came in time.
+    skipped = late_words(world, "create", settled := versions(world)[-1])
+    assert settled.outcomes == Outcomes(created=120 - skipped, skipped=skipped)
+
+
+@pytest.mark.parametrize("calls", range(1, 40, 6))
+def test_what_entra_said_of_an_earlier_drop_is_no_outcome_of_one_whose_sender_was_killed(calls: int) -> None:
+    later = 2 * TICK
+    world = happen(
+        drop(120), drop(120, at=later, version="v1"), Kill(at=later + 1.0, host="a", calls=calls, after=True)
+    )
+    assert world.seen.crashes == 1
+    assert versions(world)[-1].outcomes == Outcomes(created=120)
+    skipped = late_words(world, "update", settled := versions(world, run=1)[-1])
+    assert settled.outcomes == Outcomes(updated=120 - skipped, skipped=skipped)
 
 
 def test_a_function_host_that_cancels_and_ends_the_process_makes_nothing_be_sent_twice() -> None:
@@ -267,6 +301,14 @@ def test_a_job_that_is_paused_or_in_quarantine_is_said_in_the_summary(do: Action
 # time, quota and turns
 
 
+def test_the_server_never_sees_more_calls_in_a_window_than_the_limit_and_no_fewer_than_it_may() -> None:
+    world = happen(drop(1000), limit=Limit(6, 1.0))
+    report = world.sandbox.report
+    assert (report.throttled, report.most_uploads_in_window) == (0, 6)
+    # Four windows for twenty requests, and one while nothing is known of the path.
+    assert arrivals(world)[-1] - arrivals(world)[0] <= 5.0
+
+
 def test_sending_hands_over_before_the_time_limit_and_the_next_tick_goes_on() -> None:
     world = happen(drop(1000), limit=Limit(2, 5.0), time_limit="20s")
     ticks = Counter(int(at // TICK) for at in arrivals(world))
@@ -275,6 +317,17 @@ def test_sending_hands_over_before_the_time_limit_and_the_next_tick_goes_on() ->
     assert all(count <= 8 for count in ticks.values())
     assert "time" in {s.problem.code for s in versions(world) if s.problem}
     assert world.sandbox.report.duplicate_bodies == 0
+
+
+def test_a_run_that_was_paused_in_good_order_takes_nothing_of_what_another_feed_did_meanwhile() -> None:
+    large = drop(1000)
+    header, *lines = large.content.splitlines(keepends=True)
+    # The second feed is for another job; the third is for the first one's, and has its last people.
+    small = replace(drop(10, feed="feed2"), content=header + b"".join(lines[-10:]))
+    world = happen(large, drop(1, feed="feed1"), small, limit=Limit(2, 5.0), time_limit="20s")
+    assert arrivals(world)[-1] > TICK
+    assert versions(world, "feed2")[-1].outcomes == Outcomes(created=10)
+    assert versions(world)[-1].outcomes == Outcomes(created=990, skipped=10)
 
 
 def test_a_small_feed_waits_for_no_more_of_a_large_one_than_is_in_flight() -> None:

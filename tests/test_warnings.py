@@ -116,7 +116,7 @@ def test_what_is_odd_about_those_who_are_sent_is_counted_in_the_notes_and_they_a
     feed = feed_file().replace(f'{mail}: Join("@", [Login], "contoso.com")', f'{mail}: "[Login]"') + WHERE
     people = [
         *workers(2),
-        worker(3, Login="zyx.3@contoso.com", Boss="7003"),
+        worker(3, Login="zyx~3@contoso.com", Boss="7003"),
         # Neither who is filtered, nor who is rejected, nor who is replaced by a later row counts.
         worker(4, Team="Contractors"),
         worker(5, State="?"),
@@ -170,7 +170,7 @@ mapping:
     expected = {
         "externalId": "7001",
         "active": True,
-        "displayName": "Zyxgiven1 Zyxfamily1",
+        "displayName": "Zyx~given1 Zyx~family1",
         **{name: None for name in ("title", "nickName") if name in kept},
         **({ENTERPRISE_USER: {"department": None}} if "department" in kept else {}),
     }
@@ -248,7 +248,7 @@ def test_an_encoding_that_was_a_guess_is_named_in_the_summary_and_its_page(
     account: Account, graph: Stranger, previewed: Previewer, encoding: str, declared: bool, note: bool
 ) -> None:
     feed = feed_file() + (f"file: {{encoding: {encoding}}}\n" if declared else "")
-    content = csv_of([worker(1, Family="Zyxfamilÿ Müller–Ærø")]).decode().encode(encoding)
+    content = csv_of([worker(1, Family="Zyx~familÿ Müller–Ærø")]).decode().encode(encoding)
     guess = (
         "encoding: windows-1252 (a guess: the file is not UTF-8; file: encoding in the feed file says it for certain)"
     )
@@ -262,7 +262,7 @@ def test_an_encoding_that_was_a_guess_is_named_in_the_summary_and_its_page(
     assert summary["notes"] == notes
     page = account.summaries()[f"people/{summary['run']}.html"].decode()
     assert ("windows-1252 (a guess" in page) is note
-    assert users(graph.bodies)["7001"]["name"]["familyName"] == "Zyxfamilÿ Müller–Ærø"
+    assert users(graph.bodies)["7001"]["name"]["familyName"] == "Zyx~familÿ Müller–Ærø"
 
 
 def operation(number: int, *, bulk_id: str = "701984", **changes: Any) -> dict[str, Any]:
@@ -270,9 +270,9 @@ def operation(number: int, *, bulk_id: str = "701984", **changes: Any) -> dict[s
     user = {
         "schemas": [CORE_USER, ENTERPRISE_USER],
         "externalId": str(7000 + number),
-        "userName": f"zyx.{number}@contoso.com",
-        "name": {"formatted": f"Ms. Zyxgiven{number} Zyxfamily{number}, III", "familyName": f"Zyxfamily{number}"},
-        "emails": [{"value": f"zyx.{number}@contoso.com", "type": "work", "primary": True}],
+        "userName": f"zyx~{number}@contoso.com",
+        "name": {"formatted": f"Ms. Zyx~given{number} Zyx~family{number}, III", "familyName": f"Zyx~family{number}"},
+        "emails": [{"value": f"zyx~{number}@contoso.com", "type": "work", "primary": True}],
         "active": True,
         ENTERPRISE_USER: {"employeeNumber": str(7000 + number), "manager": {"value": "7001"}},
     }

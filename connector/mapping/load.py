@@ -16,7 +16,8 @@ from connector.feed.model import Feed
 from connector.feed.parse import ParsedFeed, parse, sorted_by_line
 from connector.mapping.attribute_paths import PathError, Target, parse_path
 from connector.mapping.bound_mapping import Mapping
-from connector.mapping.expressions.parser import Expression, ExpressionError, looks_like_expression
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.parser import Expression, looks_like_expression
 from connector.mapping.expressions.parser import parse as parse_expression
 from connector.mapping.fast_path import Unwritable
 from connector.mapping.lookup_table import BadTable, read_table

@@ -10,6 +10,7 @@ import logging
 import math
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -84,6 +85,7 @@ class Graph:
         self._tokens = tokens
         self._clock = clock
         self._ahead: timedelta | None = None
+        self._told: tuple[datetime, float] | None = None
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=60)
         self._http = httpx.AsyncClient(
             timeout=TIMEOUT,
@@ -101,6 +103,13 @@ class Graph:
     def ahead(self) -> timedelta | None:
         """How far Graph's clock was ahead of ours at its last answer, to about a second; None before the first."""
         return self._ahead
+
+    def now(self) -> datetime:
+        """The earliest that Graph's clock can show: by its last answer, before the first one by our own clock."""
+        if self._told is None:
+            return self._clock.now().replace(microsecond=0)
+        date, at = self._told
+        return (date + timedelta(seconds=self._clock.monotonic() - at)).replace(microsecond=0)
 
     async def upload(self, path: str, body: bytes) -> Accepted:
         """POST of one bulk request (Graph page "synchronizationJob: bulkUpload")."""
@@ -184,6 +193,8 @@ class Graph:
             telemetry.measure("connector.requests", 1, call=kind, status="unreachable")
             raise Retryable(f"Graph could not be reached ({type(error).__name__})") from error
         self._ahead = ahead_of(answer.headers.get("Date"), before, self._clock.now()) or self._ahead
+        with suppress(KeyError, ValueError, TypeError):
+            self._told = (parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC), self._clock.monotonic())
         telemetry.measure("connector.requests", 1, call=kind, status=str(answer.status_code))
         if answer.status_code == 429:
             telemetry.measure("connector.throttled", 1, call=kind)

@@ -142,7 +142,11 @@ class SandboxApp:
         seen = Seen(at=now, endpoint=route.endpoint, method=request.method, path=request.url.path)
         self.report.arrive(seen)
         rule = self.faults.decide(
-            route.endpoint, method=request.method, path=request.url.path, elapsed=now - self._began
+            route.endpoint,
+            method=request.method,
+            path=request.url.path,
+            headers=request.headers.items(),
+            elapsed=now - self._began,
         )
         seen.fault = str(rule.do) if rule else ""
         if rule and rule.do in (Action.DROP_BEFORE, Action.DOWN):

@@ -6,7 +6,7 @@ import enum
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,9 +69,11 @@ class Action(enum.StrEnum):
 class Rule:
     """One line of the script. Every selector that is given must hold.
 
-    `calls` are inclusive ranges of call numbers, counted from 1 among the calls that `on`, `method` and `path` select;
-    `every` is "each n-th"; `probability` is drawn once a call from the schedule's seed; `after` and `before` are
-    seconds since the schedule began; `times` is how often the rule fires at most.
+    `path` and `header` are patterns: the one is searched for in the URL's path (storage: with its query), the other in
+    each header as `name: value`, names in lower case.
+    `calls` are inclusive ranges of call numbers, counted from 1 among the calls that these select; `every` is "each
+    n-th"; `probability` is drawn once a call from the schedule's seed; `after` and `before` are seconds since the
+    schedule began; `times` is how often the rule fires at most.
     `retry_after` goes out as it is: seconds, an HTTP date or nonsense; `date+N` is the HTTP date N seconds ahead.
     """
 
@@ -85,14 +87,17 @@ class Rule:
     times: int = 0
     method: str = ""
     path: str = ""
+    header: str = ""
     status: int = 503
     retry_after: str = ""
     seconds: float = 30.0
     location: str = ""
     code: str = ""
 
-    def selects(self, on: Endpoint, method: str, path: str) -> bool:
-        return self.on is on and self.method in ("", method) and re.search(self.path, path) is not None
+    def selects(self, on: Endpoint, method: str, path: str, headers: Iterable[tuple[str, str]]) -> bool:
+        if self.on is not on or self.method not in ("", method) or re.search(self.path, path) is None:
+            return False
+        return not self.header or any(re.search(self.header, f"{name.lower()}: {value}") for name, value in headers)
 
     def fits(self, number: int, elapsed: float) -> bool:
         if not self.after <= elapsed < self.before:
@@ -112,11 +117,19 @@ class Schedule:
     _fired: Counter[int] = field(default_factory=Counter)
     _down: dict[Endpoint, tuple[float, Rule]] = field(default_factory=dict)
 
-    def decide(self, on: Endpoint, *, method: str = "", path: str = "", elapsed: float = 0.0) -> Rule | None:
+    def decide(
+        self,
+        on: Endpoint,
+        *,
+        method: str = "",
+        path: str = "",
+        headers: Collection[tuple[str, str]] = (),
+        elapsed: float = 0.0,
+    ) -> Rule | None:
         """What happens to this call; `elapsed` is seconds since the schedule began. Counts the call."""
         fired: Rule | None = None
         for index, rule in enumerate(self.rules):
-            if not rule.selects(on, method, path):
+            if not rule.selects(on, method, path, headers):
                 continue
             self._seen[index] += 1
             if fired is None and self._fires(index, rule, elapsed):
@@ -254,6 +267,7 @@ _READERS: Mapping[str, Any] = {
     "times": _whole,
     "method": str,
     "path": _pattern,
+    "header": _pattern,
     "status": _status,
     "retry_after": str,
     "seconds": _seconds,

@@ -116,6 +116,11 @@ class FaultProxy:
     def requests(self) -> list[Passed]:
         return self._state.requests
 
+    @property
+    def busy(self) -> bool:
+        """Whether a connection is open, or a request of one that is gone is still being passed on."""
+        return bool(self._state.tasks)
+
     def url(self, behind: str) -> str:
         """A URL of the target, by way of the proxy."""
         parts = urlsplit(behind)
@@ -211,7 +216,8 @@ class FaultProxy:
         """One request, to its end; where a fault ends the connection too, it is closing afterwards."""
         method, target = request.method.decode(), request.target.decode()
         elapsed = self.clock.monotonic() - self._began
-        rule = self.faults.decide(Endpoint.STORAGE, method=method, path=target, elapsed=elapsed)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
+        rule = self.faults.decide(Endpoint.STORAGE, method=method, path=target, headers=headers, elapsed=elapsed)
         passed = Passed(method=method, target=target.partition("?")[0], fault=str(rule.do) if rule else "")
         self.requests.append(passed)
         action = rule.do if rule else None

@@ -95,8 +95,11 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Serves an ASGI application by uvicorn's HTTP/1.1 on the running loop; on leaving, all connections are cut."""
+async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[ServerState]:
+    """Serves an ASGI application by uvicorn's HTTP/1.1 on the running loop; on leaving, all connections are cut.
+
+    Gives what uvicorn knows of connections and requests under way.
+    """
     # uvicorn's protocol without uvicorn's Server: that one catches signals and looks every 0.1 s whether to stop.
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none", timeout_keep_alive=60)
     config.load()
@@ -105,7 +108,7 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
         lambda: ConnectionProtocol(config=config, server_state=state, app_state={}), sock=listener
     )
     try:
-        yield
+        yield state
     finally:
         server.close()
         for connection in list(state.connections):
@@ -143,6 +146,7 @@ class Sandbox:
         self.app = SandboxApp(self.entra, clock=self.clock, faults=faults)
         self._host, self._port = host, port
         self._address = ""
+        self._serving = ServerState()
         self._background = Background("sandbox")
         self._stack = AsyncExitStack()
 
@@ -150,6 +154,11 @@ class Sandbox:
     def report(self) -> Report:
         """What it saw so far."""
         return self.app.report
+
+    @property
+    def busy(self) -> bool:
+        """Whether a connection is open, or a request of one that is gone is still being worked on."""
+        return bool(self._serving.connections or self._serving.tasks)
 
     @property
     def faults(self) -> Schedule:
@@ -212,7 +221,7 @@ class Sandbox:
         self._address = f"http://{self._host}:{listener.getsockname()[1]}"
         self.app.closing = False
         try:
-            async with serving(self.app, listener):
+            async with serving(self.app, listener) as self._serving:
                 try:
                     yield
                 finally:

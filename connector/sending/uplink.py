@@ -77,6 +77,10 @@ class Sending:
     said: str = ""
     sent: int = 0
     span: telemetry.Span = field(default_factory=lambda: telemetry.NO_SPAN)
+    in_doubt_since: datetime | None = None
+    """Of whatever has no receipt: an earlier sender was ended, and nobody knows what it had sent by then."""
+    in_doubt: dict[int, datetime] = field(default_factory=dict)
+    """Since when Entra may have a request that this sender has no receipt of."""
 
     @property
     def idle(self) -> bool:
@@ -85,6 +89,14 @@ class Sending:
     def end_span(self) -> None:
         self.span.set(requests=self.sent, left=len(self.left))
         self.span.end()
+
+    def earliest(self, number: int) -> datetime | None:
+        """Since when Entra may have the request, where that is earlier than its answer tells."""
+        return self.in_doubt_since or self.in_doubt.get(number)
+
+    def left_in_doubt(self) -> datetime | None:
+        """What the next sender has to know."""
+        return self.in_doubt_since or min(self.in_doubt.values(), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +316,8 @@ class _Session:
             path = await asyncio.to_thread(self._upload_path, run)
         except Unusable as error:
             self._stopped_feeds.add(feed)
-            await self._note(run, etag, Problem(code="feed", message=str(error), advice="mend the feed file"), said)
+            problem: Problem | None = Problem(code="feed", message=str(error), advice="mend the feed file")
+            await self._note(run, etag, replace(run, problem=problem), said)
             return None
         # The feed may name another endpoint by now: whoever stopped for a wrong one goes on with the right one.
         run = replace(run, upload_path=path)
@@ -320,12 +333,26 @@ class _Session:
         left = deque(number for number in spooled if number not in receipts and number <= run.requests)
         missing = sorted(set(range(1, run.requests + 1)) - receipts.keys() - set(left))
         problem = await job_problem(self._graph, path.rpartition("/")[0])
-        if problem != run.problem:
-            run = replace(run, problem=problem)
+        in_doubt_since = run.in_doubt_since
+        noted = replace(run, problem=problem, in_doubt_since=in_doubt_since or (self._graph.now() if left else None))
+        if noted != run:
+            run = noted
             with suppress(Conflict):
                 etag = await asyncio.to_thread(self._store.save_run, run, etag)
         span = telemetry.begin("send", feed=feed, run=run_id)
-        return Sending(run, etag, path, index, receipts, left, begun, missing=missing, said=said, span=span)
+        return Sending(
+            run,
+            etag,
+            path,
+            index,
+            receipts,
+            left,
+            begun,
+            missing=missing,
+            said=said,
+            span=span,
+            in_doubt_since=in_doubt_since,
+        )
 
     def _index(self, run: Run) -> list[tuple[int, str]]:
         """How many people each body has, and what `_intact` knows it by: "" when the index and the plan are gone."""
@@ -387,7 +414,9 @@ class _Session:
                 sending.missing.append(number)
                 return
             receipt = await self._deliver(sending, number, people, body)
+            sending.in_doubt[number] = receipt.accepted
             await self._keep_receipt(run, receipt)
+            del sending.in_doubt[number]
             self._moved.add((run.feed, run.id))
             await asyncio.to_thread(self._store.delete_request, run, number)
             sending.sent += 1
@@ -431,19 +460,19 @@ class _Session:
         try:
             while parts.left:
                 try:
-                    parts.accept(await self._upload(sending.path, parts.next_body()))
+                    parts.accept(await self._upload(sending, number, parts.next_body()))
                 except Refused as error:
                     parts.refuse(error)
         except (Pause, ConnectorError):
             if parts.answered:
-                receipt = parts.receipt(number, people, self._clock.now())
+                receipt = parts.receipt(number, people, self._clock.now(), sending.earliest(number))
                 with suppress(ConnectorError):
                     await self._keep_receipt(sending.run, receipt)
                     sending.begun[number] = receipt
             raise
-        return parts.receipt(number, people, self._clock.now())
+        return parts.receipt(number, people, self._clock.now(), sending.earliest(number))
 
-    async def _upload(self, path: str, body: bytes) -> Accepted:
+    async def _upload(self, sending: Sending, number: int, body: bytes) -> Accepted:
         """One body, retried while that can help. Raises Refused, Stopped, Retryable after the last try, and Pause."""
 
         attempts = 1 if self._ledger.outage else ATTEMPTS
@@ -453,17 +482,24 @@ class _Session:
         )
         async for attempt in policy:
             with attempt:
-                return await self._call(path, body)
+                return await self._call(sending, number, body)
         raise AssertionError("a retry ends with a result or an exception")
 
-    async def _call(self, path: str, body: bytes) -> Accepted:
+    async def _call(self, sending: Sending, number: int, body: bytes) -> Accepted:
         await self._may_start()
+        begun = self._graph.now()
         call = self._window.start(self._clock.monotonic())
         self._made += 1
         try:
-            accepted = await self._graph.upload(path, body)
+            accepted = await self._graph.upload(sending.path, body)
         except Throttled as error:
             self._throttled(error)
+            raise
+        except TokenRefused:
+            raise
+        except Retryable:
+            # Whatever became of the answer, Entra may have taken the request.
+            sending.in_doubt.setdefault(number, begun)
             raise
         finally:
             self._window.end(call, self._clock.monotonic())
@@ -546,7 +582,8 @@ class _Session:
             if made:
                 return
         self._moved.add((run.feed, run.id))
-        done = replace(run, state=State.SETTLING, times=replace(run.times, sent=self._clock.now()))
+        times = replace(run.times, sent=self._clock.now())
+        done = replace(run, state=State.SETTLING, times=times, in_doubt_since=None)
         with suppress(Conflict):
             await asyncio.to_thread(self._store.save_run, done, sending.etag)
             log.info("run sent", extra={"feed": run.feed, "run": run.id, "requests": run.requests})
@@ -556,17 +593,19 @@ class _Session:
         for sending in self._feeds.values():
             if not sending.idle:
                 problem = sending.problem or (self._pause.problem if self._pause else None)
+                noted = replace(sending.run, problem=problem, in_doubt_since=sending.left_in_doubt())
                 with suppress(ConnectorError):
-                    await self._note(sending.run, sending.etag, problem, sending.said)
+                    await self._note(sending.run, sending.etag, noted, sending.said)
 
-    async def _note(self, run: Run, etag: str, problem: Problem | None, said: str) -> None:
+    async def _note(self, run: Run, etag: str, noted: Run, said: str) -> None:
         self._moved.add((run.feed, run.id))
-        if problem != run.problem:
+        if noted != run:
+            problem = noted.problem
             # Once, and not at every tick; that a quota frees up at another time than it seemed is in the summary.
-            if problem and problem.code != said:
+            if problem and problem != run.problem and problem.code != said:
                 log.warning("run waits", extra={"feed": run.feed, "run": run.id, "code": problem.code})
             with suppress(Conflict):
-                await asyncio.to_thread(self._store.save_run, replace(run, problem=problem), etag)
+                await asyncio.to_thread(self._store.save_run, noted, etag)
 
     def close(self) -> None:
         """Gives back the calls that were set aside and not made, and the lease."""
@@ -641,8 +680,10 @@ class _Parts:
         person = operations[0]["data"]["externalId"]
         self._refusals.append(Refusal(external_id=person, code=error.code, message=error.message))
 
-    def receipt(self, number: int, people: int, now: datetime) -> Receipt:
+    def receipt(self, number: int, people: int, now: datetime, earliest: datetime | None) -> Receipt:
         times = [accepted.at for accepted in self._accepted]
+        if earliest is not None:
+            times.append(earliest)
         ids = [accepted.request_id for accepted in self._accepted if accepted.request_id]
         if self._begun is not None:
             times.append(self._begun.accepted)

@@ -207,7 +207,8 @@ class Run:
 
     `rows` are the plan's counts by decision, `send` among them; `requests` is how many bulk requests the plan made.
     `feed_etag` pins the feed file that planned it, `upload_path` the job that it goes to. `watermark` is how far the
-    job's provisioning log has been read.
+    job's provisioning log has been read. `in_doubt_since` is when sending began that has not ended in good order, by
+    Graph's clock: since then Entra may have had any request that has no receipt.
     """
 
     drop: Drop
@@ -220,6 +221,7 @@ class Run:
     notes: tuple[str, ...] = ()
     problem: Problem | None = None
     watermark: datetime | None = None
+    in_doubt_since: datetime | None = None
 
     @property
     def id(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.checks import violations
 from tests.chaos.schedule import Schedule, drawn
@@ -29,9 +30,9 @@ class Source:
         return seed, judged(self.schedule(seed))
 
 
-def judged(schedule: Schedule) -> list[str]:
-    """The violations of a schedule, after it has happened."""
-    world = World(schedule)
+def judged(schedule: Schedule, **options: Any) -> list[str]:
+    """The violations of a schedule, after it has happened. `options` are the world's."""
+    world = World(schedule, **options)
     try:
         world.run()
         return violations(world)

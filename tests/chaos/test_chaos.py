@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.outside.settings import Limit
 from connector.sandbox.clock import VirtualClock
-from connector.sending.pacing import Window
-from connector.sending.uplink import _Session  # the one place to break what the checks must see
+from connector.vocabulary.limits import Limit
 from tests.chaos.__main__ import main
+from tests.chaos.blob_account import Answer, BlobAccount
 from tests.chaos.checks import violations
 from tests.chaos.judge import judged
 from tests.chaos.lockstep import Lockstep, outside
@@ -44,10 +44,8 @@ def test_a_seed_replays_call_by_call(seed: int) -> None:
     assert calls() == calls()
 
 
-def test_a_sender_without_pace_is_found_and_the_schedule_is_shrunk_to_its_drop(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Window, "wait", lambda *_: 0.0)
+def test_a_sender_without_pace_is_found_and_the_schedule_is_shrunk_to_its_drop() -> None:
+    reckless = {"SEND_LIMIT": "1000/1s"}
     lines = [f"p{n},Ann,Other,a{n}@example.com,v0,yes,\n" for n in range(300)]
     content = "".join(["Id,First,Last,Mail,Title,Active,Code\n", *lines]).encode()
     land = Land(at=20.0, feed="feed0", name="0.csv", content=content, version="v0")
@@ -55,17 +53,25 @@ def test_a_sender_without_pace_is_found_and_the_schedule_is_shrunk_to_its_drop(
     schedule = Schedule(seed=7, happenings=happenings, feeds={"feed0": FEED}, send_limit=Limit(4, 5.0), minutes=10.0)
 
     def fails(some: Sequence[Happening]) -> bool:
-        return any("calls in 5 s" in found for found in judged(replace(schedule, happenings=tuple(some))))
+        return any(
+            "calls in 5 s" in found for found in judged(replace(schedule, happenings=tuple(some)), settings=reckless)
+        )
 
     assert shrunk(happenings, fails) == [happenings[-1]]
 
 
-def test_a_sender_that_forgets_its_receipts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def forget(*_: object) -> None:
-        return
+class Forgetful(BlobAccount):
+    """Answers that it has kept a receipt, and has not."""
 
-    monkeypatch.setattr(_Session, "_keep_receipt", forget)
-    assert any(judged(drawn(seed)) for seed in range(10))
+    def handle(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        forgotten = "/receipts.jsonl" in url and "comp=appendblock" in url
+        return super().handle(method, url, headers, b"" if forgotten else body)
+
+
+def test_receipts_that_are_forgotten_are_found() -> None:
+    found = "\n".join(judged(drawn(1), account=Forgetful))
+    assert "is settled with pending or waiting people" in found
+    assert re.search(r"Entra took \w+, who has no outcome", found)
 
 
 def test_any_feed_file_and_any_drops_can_be_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

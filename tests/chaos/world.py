@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -81,12 +81,21 @@ class _Trigger:
 
 
 class World:
-    """One schedule. `clock`, `account`, `sandbox` and `seen` are there to be looked at when `run` has returned."""
+    """One schedule. `clock`, `account`, `sandbox` and `seen` are there to be looked at when `run` has returned.
 
-    def __init__(self, schedule: Schedule) -> None:
+    `settings` are the connector's where it is not to know how the tenant is; `account` is another storage account.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        settings: Mapping[str, str] | None = None,
+        account: type[BlobAccount] = BlobAccount,
+    ) -> None:
         self.schedule = schedule
         self.clock = VirtualClock(START)
-        self.account = BlobAccount(self.clock.now)
+        self.account = account(self.clock.now)
         script = Script([rule for h in schedule.happenings if isinstance(h, EntraFault) for rule in h.rules])
         self.sandbox = Sandbox(
             SandboxSettings(
@@ -123,6 +132,7 @@ class World:
                 "SEND_QUOTA": f"{schedule.quota.calls}/{schedule.quota.seconds:g}s",
                 "SEND_TIME_LIMIT": schedule.time_limit,
                 "SETTLE_DEADLINE": "90m",
+                **(settings or {}),
             }
         )
         self._skews = {h.host: h.seconds for h in schedule.happenings if isinstance(h, Skew)}

@@ -2,7 +2,8 @@ from dataclasses import astuple
 
 import pytest
 
-from connector.mapping.expressions.parser import ExpressionError, parse
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.parser import parse
 from connector.mapping.expressions.trace import Step, trace
 from connector.mapping.expressions.values import ValueFault
 

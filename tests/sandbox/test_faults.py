@@ -13,6 +13,7 @@ from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import Sandbox
 from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
+from tests.account import until
 from tests.sandbox.wire import SCIM, bulk, caller, person, token, upload
 from tests.servers import MakeSandbox
 
@@ -75,6 +76,23 @@ def test_a_rule_can_be_bound_to_a_time_a_method_and_a_path() -> None:
         ]
     ]
     assert hits == [False, True, False, False, True, False]
+
+
+def test_a_rule_can_be_bound_to_a_header_and_counts_the_calls_that_have_it() -> None:
+    schedule = Schedule.parse("[{on: storage, do: half, header: '^x-ms-meta-state: sent$', call: 2}]")
+    states = ["sent", "unsent", "sent", "sent"]
+    hits = [schedule.decide(Endpoint.STORAGE, headers=[("X-MS-Meta-State", state)]) is not None for state in states]
+    assert hits == [False, False, True, False]
+    assert Schedule.parse("[{on: storage, do: half, header: ''}]").decide(Endpoint.STORAGE) is not None
+
+
+def test_a_header_is_looked_at_in_real_requests(make_sandbox: MakeSandbox) -> None:
+    rule = Rule(on=Endpoint.UPLOAD, do=Action.STATUS, status=503, header="^x-round: 2$")
+    sandbox = make_sandbox(faults=Schedule([rule]))
+    with caller(sandbox) as client:
+        content = orjson.dumps(bulk(person("1")))
+        answers = [client.post(sandbox.endpoint, content=content, headers=SCIM | {"X-Round": n}) for n in "123"]
+    assert [answer.status_code for answer in answers] == [202, 503, 202]
 
 
 def test_down_lasts_for_its_seconds() -> None:
@@ -198,7 +216,9 @@ def test_a_caller_who_gives_up_on_a_hang_leaves_nothing_behind(make_sandbox: Mak
         with pytest.raises(httpx.ReadTimeout):
             client.post(sandbox.endpoint, content=orjson.dumps(bulk(person("1"))), headers=SCIM, timeout=0.05)
         assert upload(client, sandbox, person("2")).status_code == 202
+        assert sandbox.busy
     assert sandbox.report.people_received == {"2"}
+    until(lambda: not sandbox.busy, "the end of the hang")
 
 
 @pytest.mark.parametrize(

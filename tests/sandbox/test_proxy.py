@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -15,6 +17,7 @@ from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
+from tests.account import until
 from tests.sandbox.wire import SCIM, bulk, person, token
 
 
@@ -111,6 +114,26 @@ def test_a_broken_connection_leaves_storage_untouched_before_and_changed_after(
     assert storage.content() == content
     blob.upload_blob(b"two", overwrite=True)
     assert storage.content() == b"two"
+
+
+def test_a_proxy_is_busy_while_a_call_hangs_and_no_longer_once_its_caller_is_gone(storage: Storage) -> None:
+    proxy, blob = storage.through(_on(Action.HANG, method="PUT", seconds=3600))
+    parts = urlsplit(blob.url)
+    assert parts.hostname and parts.port
+    with socket.create_connection((parts.hostname, parts.port)) as connection:
+        connection.sendall(f"PUT {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 0\r\n\r\n".encode())
+        until(lambda: proxy.requests, "the call")
+        assert proxy.busy
+    until(lambda: not proxy.busy, "the end of the hang")
+    assert storage.content() is None
+
+
+def test_a_rule_can_be_bound_to_what_a_blob_says_in_its_metadata(storage: Storage) -> None:
+    _, blob = storage.through(_on(Action.STATUS, header="^x-ms-meta-state: two$"))
+    blob.upload_blob(b"1", metadata={"state": "one"})
+    with pytest.raises(HttpResponseError):
+        blob.upload_blob(b"2", metadata={"state": "two"}, overwrite=True)
+    assert storage.content() == b"1"
 
 
 def test_down_for_a_while_ends_by_the_clock(storage: Storage) -> None:
