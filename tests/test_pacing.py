@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.sending.pacing import Ledger, Window
+from connector.sending.ledger import Ledger
+from connector.sending.window import Window
 from connector.vocabulary.limits import Limit
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

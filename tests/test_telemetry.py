@@ -45,7 +45,7 @@ from connector.outside.telemetry.names import EVENTS, LOGGER, METRICS, SPANS
 from connector.outside.telemetry.spans import exporting_to, plain_code
 from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
-from connector.sending.pacing import Ledger
+from connector.sending.ledger import Ledger
 from connector.vocabulary.errors import Conflict, DropUnusable, Fault, Refused, Retryable, Stopped, StorageDown
 from connector.vocabulary.limits import Limit
 from connector.vocabulary.run import Decision, Outcomes, State

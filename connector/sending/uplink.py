@@ -13,9 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
-
-import orjson
+from typing import NoReturn
 
 from connector.outside import telemetry
 from connector.outside.blobs import LEASE_SECONDS, Lease
@@ -25,11 +23,13 @@ from connector.outside.settings import Settings
 from connector.outside.store import Store
 from connector.provisioning.job_status import job_problem
 from connector.reporting.publisher import Publisher
-from connector.sending.pacing import Ledger, Window
-from connector.vocabulary.bulk_request import bulk_body, digest
+from connector.sending.ledger import Ledger
+from connector.sending.parts import intact, Parts
+from connector.sending.pause import INTERRUPTED, LEASE_LOST, TIME_IS_UP, LONGEST_QUOTA_WAIT, Pause, quota_problem
+from connector.sending.window import Window
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
-from connector.vocabulary.run import Problem, Receipt, Refusal, Run, State
+from connector.vocabulary.run import Problem, Receipt, Run, State
 
 log = logging.getLogger(__name__)
 
@@ -47,16 +47,6 @@ REMAKES = 5
 ATTEMPTS = 6
 # A longer Retry-After than this is not about the 5-second window but about the quota.
 LONGEST_THROTTLE = LONGEST_WAIT
-# Retry-After says when to ask again, not how long to trust it: an absurd value must not silence the connector.
-LONGEST_QUOTA_WAIT = timedelta(hours=1)
-
-
-class Pause(Exception):
-    """Sending ends for now, for all feeds; what is left stays in the spool. Not an error: the next tick goes on."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        super().__init__(problem.message)
 
 
 @dataclass(slots=True)
@@ -219,7 +209,7 @@ class _Session:
                     await self._changes()
         except BaseException:
             # The host is about to end this function: nothing new is started.
-            self._pause = self._pause or Pause(_INTERRUPTED)
+            self._pause = self._pause or Pause(INTERRUPTED)
             raise
         finally:
             self._done = True
@@ -254,11 +244,11 @@ class _Session:
                 await asyncio.to_thread(self._lease.renew)
                 held_until = asked + LEASE_SECONDS
             except Conflict:
-                self._pause = Pause(_LEASE_LOST)
+                self._pause = Pause(LEASE_LOST)
             except ConnectorError:
                 # Storage is slow or down. The lease may outlast it, but past its time nobody can know.
                 if self._clock.monotonic() >= held_until - LEASE_SECONDS / 3:
-                    self._pause = Pause(_LEASE_LOST)
+                    self._pause = Pause(LEASE_LOST)
         self._changed.set()
 
     async def _changes(self) -> None:
@@ -355,7 +345,7 @@ class _Session:
         )
 
     def _index(self, run: Run) -> list[tuple[int, str]]:
-        """How many people each body has, and what `_intact` knows it by: "" when the index and the plan are gone."""
+        """How many people each body has, and what `intact` knows it by: "" when the index and the plan are gone."""
         index = self._store.requests_index(run)
         if len(index) == run.requests:
             return index
@@ -397,7 +387,7 @@ class _Session:
                 return
             except BaseException:
                 # What nobody foresaw ends the drain, which raises it; the other workers finish what they have begun.
-                self._pause = self._pause or Pause(_INTERRUPTED)
+                self._pause = self._pause or Pause(INTERRUPTED)
                 raise
             finally:
                 if item[0].idle or self._pause is not None:
@@ -410,7 +400,7 @@ class _Session:
         try:
             body = await asyncio.to_thread(self._store.request, run, number)
             people, expected = sending.index[number - 1]
-            if body is None or not _intact(body, expected):
+            if body is None or not intact(body, expected):
                 sending.missing.append(number)
                 return
             receipt = await self._deliver(sending, number, people, body)
@@ -456,7 +446,7 @@ class _Session:
         a quota smaller than all the parts of the requests in flight would be used up by the same parts every day.
         """
         begun = sending.begun.get(number)
-        parts = _Parts(body, begun)
+        parts = Parts(body, begun)
         try:
             while parts.left:
                 try:
@@ -520,7 +510,7 @@ class _Session:
         if wait > LONGEST_THROTTLE or now - self._throttled_since > max(3 * window, 15.0):
             until = self._clock.now() + min(timedelta(seconds=max(wait, 60.0)), LONGEST_QUOTA_WAIT)
             self._ledger.quota_until = until
-            self._stop(Pause(_quota_problem(until)))
+            self._stop(Pause(quota_problem(until)))
         self._window.throttled(now, max(wait, 0.1))
         log.warning("throttled", extra={"wait": round(wait, 1)})
 
@@ -534,7 +524,7 @@ class _Session:
                     raise self._pause
                 wait = self._window.wait(now)
                 if now + (0.0 if wait == float("inf") else wait) >= self._until:
-                    self._stop(Pause(_TIME_IS_UP))
+                    self._stop(Pause(TIME_IS_UP))
                 if wait <= 0:
                     return
                 # Where only an answer can make room, there is nothing to compute: look again soon.
@@ -545,20 +535,20 @@ class _Session:
         now = self._clock.now()
         if self._ledger.quota_until is not None:
             if now < self._ledger.quota_until:
-                self._stop(Pause(_quota_problem(self._ledger.quota_until)))
+                self._stop(Pause(quota_problem(self._ledger.quota_until)))
             self._ledger.quota_until = None
         if self._made < self._set_aside:
             return
         quota = self._settings.send_quota
         block = min(self._settings.send_limit.calls, self._ledger.left(now, quota))
         if not block:
-            self._stop(Pause(_quota_problem(self._ledger.frees_at(now, quota))))
+            self._stop(Pause(quota_problem(self._ledger.frees_at(now, quota))))
         self._minute = self._ledger.set_aside(now, block)
         self._set_aside += block
         try:
             await asyncio.to_thread(self._store.put_ledger, self._ledger.dump(), self._lease)
         except Conflict:
-            self._stop(Pause(_LEASE_LOST))
+            self._stop(Pause(LEASE_LOST))
 
     async def _close_run(self, sending: Sending) -> None:
         """To `settling` with a run that is completely sent; bodies that vanished are made again or given up by name."""
@@ -615,84 +605,3 @@ class _Session:
         if data != self._before:
             self._store.put_ledger(data, self._lease)
         self._lease.release()
-
-
-_LEASE_LOST = Problem(
-    code="lease", message="the uplink's lease was lost while sending", advice="nothing: the next tick goes on"
-)
-_INTERRUPTED = Problem(code="interrupted", message="sending was interrupted", advice="nothing: the next tick goes on")
-_TIME_IS_UP = Problem(
-    code="time", message="the function's time limit is near (SEND_TIME_LIMIT)", advice="nothing: the next tick goes on"
-)
-
-
-def _quota_problem(until: datetime) -> Problem:
-    return Problem(
-        code="quota",
-        message=f"the tenant's quota of calls is used up; sending goes on at about {until:%Y-%m-%d %H:%M} UTC",
-        advice="nothing, or send less: `content: delta`, or Entra ID Governance's larger quota (SEND_QUOTA)",
-    )
-
-
-def _intact(body: bytes, expected: str) -> bool:
-    """Whether a body is as planned: by its own digest, or by its records' digests where the index of bodies is gone."""
-    if not expected or digest(body) == expected:
-        return True
-    try:
-        records = [digest(orjson.dumps(operation["data"])) for operation in orjson.loads(body)["Operations"]]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return False
-    return "".join(records) == expected
-
-
-class _Parts:
-    """A body on its way, halved wherever Entra refuses: what is left of it, and what was answered."""
-
-    def __init__(self, body: bytes, begun: Receipt | None) -> None:
-        self._body = body
-        self._begun = begun
-        self._accepted: list[Accepted] = []
-        self._refusals: list[Refusal] = list(begun.refusals) if begun else []
-        # The whole body is sent as it was spooled: parsed only once it is refused.
-        self.left: list[list[Any] | None] = [None]
-        self.answered = False
-        if begun is not None:
-            people = {operation["data"]["externalId"]: operation for operation in orjson.loads(body)["Operations"]}
-            self.left = [[people[person] for person in part] for part in begun.unsent]
-
-    def next_body(self) -> bytes:
-        part = self.left[-1]
-        return self._body if part is None else bulk_body([orjson.dumps(operation) for operation in part])
-
-    def accept(self, accepted: Accepted) -> None:
-        self.left.pop()
-        self.answered = True
-        self._accepted.append(accepted)
-
-    def refuse(self, error: Refused) -> None:
-        part = self.left.pop()
-        self.answered = True
-        operations = orjson.loads(self._body)["Operations"] if part is None else part
-        if len(operations) > 1:
-            middle = len(operations) // 2
-            self.left += [operations[middle:], operations[:middle]]
-            return
-        person = operations[0]["data"]["externalId"]
-        self._refusals.append(Refusal(external_id=person, code=error.code, message=error.message))
-
-    def receipt(self, number: int, people: int, now: datetime, earliest: datetime | None) -> Receipt:
-        times = [accepted.at for accepted in self._accepted]
-        if earliest is not None:
-            times.append(earliest)
-        ids = [accepted.request_id for accepted in self._accepted if accepted.request_id]
-        if self._begun is not None:
-            times.append(self._begun.accepted)
-            ids = [*self._begun.request_ids, *ids]
-        return Receipt(
-            request=number,
-            accepted=min(times, default=now),
-            people=people,
-            request_ids=tuple(ids),
-            refusals=tuple(self._refusals),
-            unsent=tuple(tuple(o["data"]["externalId"] for o in part or ()) for part in self.left),
-        )

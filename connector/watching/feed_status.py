@@ -18,7 +18,7 @@ from connector.outside.settings import Settings
 from connector.outside.store import RunEntry, Store
 from connector.planning.feeds import Feeds
 from connector.provisioning.job_status import job_code
-from connector.sending.pacing import Ledger
+from connector.sending.ledger import Ledger
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Unusable
 from connector.vocabulary.limits import Limit

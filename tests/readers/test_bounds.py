@@ -9,7 +9,6 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,9 +18,12 @@ from connector.readers import BadRow, open_drop
 from connector.vocabulary.errors import DropUnusable
 from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 from tests.readers.reading import zipped
+from connector.feed import FileOptions
+from connector.readers import BadRow, open_drop
+from connector.vocabulary.scim import BULK_REQUEST
+from tests.readers.samples import SAMPLES, USER, read
 
 TEXT = b"What a person is and does. " * 7
-USER = {"schemas": [CORE_USER, ENTERPRISE_USER], "externalId": "1"}
 
 
 class Repeated(io.RawIOBase):
@@ -95,41 +97,6 @@ def test_memory_does_not_grow_with_what_an_archive_holds() -> None:
     many, large = peak(io.BytesIO(gzip.compress(b"a,b\n" + b"1,some text\n" * 200_000)))
     assert (few, many) == (10_000, 200_000)
     assert large - small < 1_000_000
-
-
-def workbook() -> bytes:
-    book = openpyxl.Workbook()
-    book.active.append(["a", "b"])
-    book.active.append(["1", 2])
-    buffer = io.BytesIO()
-    book.save(buffer)
-    return buffer.getvalue()
-
-
-SAMPLES = {
-    "csv": 'sep=;\r\na;b\r\n1;"x ""y"" z"\r\n2;ö\r\n'.encode(),
-    "tsv": "a\tb\n1\tö\n".encode("utf-16"),
-    "json": '{"n": 1, "value": [{"a": 1.5, "b": {"c": [1, "ö"]}}, {"a": null}]}'.encode(),
-    "jsonl": b'{"a": 1}\n{"a": "\\ud83d\\ude00"}\n',
-    "xml": '<?xml version="1.0"?><r xmlns:x="u"><e a="1"><x:b>ö&amp;</x:b><c><![CDATA[x]]></c></e></r>'.encode(),
-    "xlsx": workbook(),
-    "scim": json.dumps(
-        {"schemas": [BULK_REQUEST], "Operations": [{"method": "POST", "path": "/Users", "data": USER}]}
-    ).encode(),
-    "fixed": b"1  abc\n2  def\n",
-    "gzip": gzip.compress(b"a,b\n1,2\n"),
-    "zip": zipped(a_csv=b"a,b\n1,2\n"),
-}
-
-
-def read(data: bytes, **options: Any) -> None:
-    """Nothing but `DropUnusable` may come of it, and every text that does come can be written as UTF-8."""
-    for wanted in ((), ("a", "b.c", "b.0")):
-        try:
-            for item in open_drop(io.BytesIO(data), name="x", options=FileOptions(**options), wanted=wanted):
-                json.dumps(item[1] if isinstance(item, tuple) else item.fault.message, ensure_ascii=False).encode()
-        except DropUnusable as unusable:
-            assert all(fault.message for fault in unusable.faults)
 
 
 def mutated(sample: bytes) -> st.SearchStrategy[bytes]:

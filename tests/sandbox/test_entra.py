@@ -1,52 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from connector.sandbox.bulk import ENTERPRISE, Operation
-from connector.sandbox.entra import Entra
-from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, TENANT, SandboxSettings
+from connector.sandbox.bulk import ENTERPRISE
+from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, TENANT
+from tests.sandbox.tenant import START, Tenant
 from tests.sandbox.wire import person
 
-START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 LATER = START + timedelta(days=1)
-
-
-class Tenant:
-    """A tenant and the time; what is sent is cut into cycles by `wait`."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.entra = Entra(SandboxSettings(**settings))
-        self.now = START
-        self.job = self.entra.jobs[SERVICE_PRINCIPAL, JOB]
-
-    def send(self, *users: dict[str, Any]) -> None:
-        self.entra.stage(
-            self.job, [Operation(bulk_id=u["externalId"], external_id=u["externalId"], user=u) for u in users], self.now
-        )
-
-    def wait(self, seconds: float = 3600) -> None:
-        self.now += timedelta(seconds=seconds)
-        self.entra.catch_up(self.now)
-
-    def events(self) -> list[dict[str, Any]]:
-        return [entry.event for entry in self.entra.visible(self.now)]
-
-    def story(self) -> list[tuple[str, str, str]]:
-        """(externalId, action, status or error code or skip reason) of what shows."""
-        return [(e["sourceIdentity"]["id"], e["provisioningAction"], _verdict(e)) for e in self.events()]
-
-
-def _verdict(event: dict[str, Any]) -> str:
-    info = event["provisioningStatusInfo"]
-    if info["errorInformation"]:
-        return str(info["errorInformation"]["errorCode"])
-    if info["status"] == "skipped":
-        return str(event["provisioningSteps"][-1]["details"]["SkipReason"])
-    return str(info["status"])
 
 
 def test_a_person_is_created_updated_disabled_enabled_and_then_left_alone() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connector.sandbox.odata import InvalidQuery, LogPages, parse_filter, parse_query
 from connector.sandbox.settings import JOB
-from tests.sandbox.test_entra import Tenant
+from tests.sandbox.tenant import Tenant
 from tests.sandbox.wire import person
 
 
