@@ -20,7 +20,8 @@ from connector.planning.feeds import Feeds
 from connector.planning.planner import SPOOLERS, Planner
 from connector.reporting.publisher import Publisher
 from connector.reporting.summary_file import parse_summary
-from connector.sending.uplink import Drained, Uplink
+from connector.sending.drain import Drained
+from connector.sending.uplink import Uplink
 from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown, Unusable

@@ -14,7 +14,7 @@ from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
 from connector.sandbox.settings import SandboxSettings
-from connector.sending.uplink import IN_FLIGHT
+from connector.sending.drain import IN_FLIGHT
 from connector.vocabulary.limits import Limit
 from connector.vocabulary.run import State
 from tests.account import Account, adds_up, outcomes, rows, until

@@ -13,14 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from azure.core.credentials import AccessToken
-from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
 from azure.core.pipeline.transport import HttpRequest, HttpResponse, RequestsTransport
-from azure.storage.blob import (
-    AccountSasPermissions,
-    BlobServiceClient,
-    ResourceTypes,
-    generate_account_sas,
-)
+from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -316,9 +310,9 @@ def test_a_container_that_is_not_there_fails(account: Account, sandbox: Sandbox,
 
 
 def examined(
-    settings: Settings, *, probe: type[StorageProbe] = StorageProbe, retries: int = 4, **options: Any
+    settings: Settings, transport: RequestsTransport | None = None, *, retries: int = 4, **options: Any
 ) -> list[str]:
-    """The lines of an checks alone, with whatever probe and secrets; its Graph is a sandbox's."""
+    """The lines of the checks alone, by whatever way to storage, with whatever secrets; Graph is a sandbox's."""
 
     async def all_of() -> list[str]:
         tokens = TokenSource(lambda: managed_identity(""), f"{settings.graph}/.default")

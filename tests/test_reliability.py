@@ -22,7 +22,7 @@ from connector.outside.tokens import TokenSource
 from connector.reporting.summary_file import parse_summary
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.servers import Sandbox
-from connector.sending.uplink import IN_FLIGHT
+from connector.sending.drain import IN_FLIGHT
 from connector.vocabulary.errors import Retryable
 from connector.vocabulary.limits import Limit
 from connector.vocabulary.run import Outcomes, Summary

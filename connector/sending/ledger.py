@@ -1,4 +1,4 @@
-"""What the next sender must know: calls of the last 24 hours, the quota, an outage. Pure: time comes in as an argument."""
+"""What the next sender must know: calls of the last 24 hours, the quota, an outage. Pure: time is an argument."""
 
 from __future__ import annotations
 

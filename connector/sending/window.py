@@ -1,7 +1,4 @@
-"""How fast to send: the limit of calls in a window as the server sees it, and the quota of calls in 24 hours.
-
-Pure: time comes in as an argument. `uplink.py` waits and sends.
-"""
+"""How fast to send: at most so many calls in any window, as the server sees them. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -56,7 +53,7 @@ class Window:
         for _ in range(min(calls, self._limit.calls)):
             self._ended.append(Call(now, now))
 
-    def wait(self, now: float) -> float:
+    def seconds_until_free(self, now: float) -> float:
         """Seconds until a call may start, as things stand; infinity: not before a call in flight ends."""
         if now < self._closed_until:
             return self._closed_until - now

@@ -16,7 +16,7 @@ import orjson
 from connector.reporting.summary_file import parse_summary
 from connector.sandbox.faults import Action, Endpoint
 from connector.sandbox.throttle import most_in_any_window
-from connector.sending.uplink import IN_FLIGHT
+from connector.sending.drain import IN_FLIGHT
 from connector.vocabulary.bulk_request import PEOPLE_PER_REQUEST
 from connector.vocabulary.errors import ConnectorError
 from connector.vocabulary.run import Outcome, State, Summary

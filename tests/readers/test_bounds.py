@@ -15,11 +15,6 @@ from hypothesis import strategies as st
 
 from connector.feed.file_options import FileOptions
 from connector.readers import BadRow, open_drop
-from connector.vocabulary.errors import DropUnusable
-from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
-from tests.readers.reading import zipped
-from connector.feed import FileOptions
-from connector.readers import BadRow, open_drop
 from connector.vocabulary.scim import BULK_REQUEST
 from tests.readers.samples import SAMPLES, USER, read
 
