@@ -23,7 +23,7 @@ from connector.outside.settings import Settings
 from connector.pipeline import Pipeline
 from connector.sandbox.servers import PROJECT
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.run import Summary
+from connector.vocabulary.summary import Summary
 from connector.wiring import connected, managed_identity
 from tests.people import feed_file
 from tests.privacy import leaks

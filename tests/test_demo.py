@@ -29,7 +29,8 @@ from connector.sandbox.screen import Screen, Trouble, last_screen, rejects_of
 from connector.sandbox.servers import PROJECT
 from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
-from connector.vocabulary.run import Outcomes, Problem, Rows, State, Summary, SummaryDrop, Times
+from connector.vocabulary.run import Problem, State, Times
+from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
 
 QUICK = Pace(entra=SandboxSettings.immediate(), tick=0.05)
 APP = (PROJECT / "function_app.py").read_text(encoding="utf-8")

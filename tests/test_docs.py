@@ -34,7 +34,8 @@ from connector.mapping.expressions.values import IGNORE, Cell, ValueFault
 from connector.outside.settings import DEFAULTS, NAMES
 from connector.provisioning import job_status as jobs
 from connector.reporting.csv_files import OUTCOMES_HEADER, REJECTS_HEADER
-from connector.vocabulary.run import Outcomes, Rows, State, Summary
+from connector.vocabulary.run import State
+from connector.vocabulary.summary import Outcomes, Rows, Summary
 from tests.rules.test_rooms import BESIDE, ROOMS
 
 ROOT = Path(__file__).parent.parent

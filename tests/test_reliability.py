@@ -25,7 +25,7 @@ from connector.sandbox.servers import Sandbox
 from connector.sending.drain import IN_FLIGHT
 from connector.vocabulary.errors import Retryable
 from connector.vocabulary.limits import Limit
-from connector.vocabulary.run import Outcomes, Summary
+from connector.vocabulary.summary import Outcomes, Summary
 from tests.chaos.checks import violations
 from tests.chaos.schedule import (
     FEED,

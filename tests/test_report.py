@@ -29,20 +29,8 @@ from connector.reporting.summary_file import parse_summary, summary_json
 from connector.reporting.sums import headline, outcome_parts, row_parts, tone
 from connector.reporting.terminal import TableLine, line, table
 from connector.vocabulary.errors import Fault, Unusable
-from connector.vocabulary.run import (
-    Decision,
-    Ending,
-    Outcome,
-    Outcomes,
-    PlannedRow,
-    Problem,
-    Requests,
-    Rows,
-    State,
-    Summary,
-    SummaryDrop,
-    Times,
-)
+from connector.vocabulary.run import Decision, Ending, Outcome, PlannedRow, Problem, State, Times
+from connector.vocabulary.summary import Outcomes, Requests, Rows, Summary, SummaryDrop
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "summary.html"
 LANDED = datetime(2026, 11, 24, 9, 20, 0, tzinfo=UTC)

@@ -26,7 +26,8 @@ from connector.reporting.outcomes import (
 )
 from connector.vocabulary.event import Event
 from connector.vocabulary.lines import event_line, parse_event_line
-from connector.vocabulary.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
+from connector.vocabulary.run import Decision, Ending, Outcome, Receipt, Refusal
+from connector.vocabulary.summary import Outcomes, Rows
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from connector.outside.keys import Secrets, no_secrets
 from connector.outside.store import Store
 from connector.planning.decide import DropRejected, decide, plaintext
 from connector.planning.feeds import Feeds
+from connector.planning.spool_writer import SPOOLERS, SpoolWriter
 from connector.reporting.publisher import Publisher
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.clock import Clock
@@ -32,9 +32,6 @@ from connector.vocabulary.errors import (
 from connector.vocabulary.run import Decision, Drop, PlannedRow, Problem, Run, State, Times
 
 log = logging.getLogger(__name__)
-
-# Spool blobs are written while the next rows are mapped; so many at once hide the storage account's latency.
-SPOOLERS = 8
 
 
 class Planner:
@@ -176,7 +173,7 @@ class Planner:
         index: list[tuple[int, str]] = []
         decisions: Counter[Decision] = Counter()
         notes: tuple[str, ...] = ()
-        with self._store.write_plan(run) as planned, _Spool(self._store, run, self._spoolers) as spool:
+        with self._store.write_plan(run) as planned, SpoolWriter(self._store, run, self._spoolers) as spool:
             for item in self._decide(run.drop, feed):
                 if isinstance(item, BulkRequest):
                     spool.put(item)
@@ -228,38 +225,6 @@ class Planner:
 def _told(error: Unusable) -> str:
     """The faults, a line each; of several, each keeps its own advice beside it."""
     return "\n".join(str(fault if len(error.faults) > 1 else replace(fault, advice="")) for fault in error.faults)
-
-
-class _Spool:
-    """Writes bodies in the background, a bounded number at once: the faster side waits for the slower one."""
-
-    def __init__(self, store: Store, run: Run, spoolers: int) -> None:
-        self._store = store
-        self._run = run
-        self._most_pending = 2 * spoolers
-        self._pool = ThreadPoolExecutor(spoolers, thread_name_prefix="spool")
-        self._pending: deque[Future[None]] = deque()
-        self._count = 0
-        # Beside the span of the first pass, and not its parent: both are parts of planning.
-        self._span = telemetry.begin("spool")
-
-    def __enter__(self) -> _Spool:
-        return self
-
-    def put(self, request: BulkRequest) -> None:
-        """Raises what an earlier write raised."""
-        self._count += 1
-        if len(self._pending) >= self._most_pending:
-            self._pending.popleft().result()
-        self._pending.append(self._pool.submit(self._store.put_request, self._run, request.number, request.body))
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
-        self._span.set(requests=self._count)
-        self._span.end(error)
-        if kind is None:
-            for write in self._pending:
-                write.result()
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connector.vocabulary.event import Event
-from connector.vocabulary.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
+from connector.vocabulary.run import Decision, Ending, Outcome, Receipt, Refusal
+from connector.vocabulary.summary import Outcomes, Rows
 
 # Entries appear 5 to 10 minutes after their time, and not in order: so much of the log is read again at every poll.
 OVERLAP = timedelta(hours=1)

@@ -14,7 +14,8 @@ from connector.reporting.causes import causes
 from connector.reporting.csv_files import iso, reject_faults
 from connector.reporting.summary_file import moments
 from connector.reporting.sums import headline, outcome_parts, row_parts, tone
-from connector.vocabulary.run import Ending, PlannedRow, State, Summary
+from connector.vocabulary.run import Ending, PlannedRow, State
+from connector.vocabulary.summary import Summary
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -13,7 +13,8 @@ from connector.reporting.page import PAGE_LINES, html
 from connector.reporting.run_so_far import RunSoFar
 from connector.reporting.summary_file import parse_summary, summary_json
 from connector.vocabulary.errors import Conflict, ConnectorError, Fault
-from connector.vocabulary.run import Decision, PlannedRow, Run, State, Summary
+from connector.vocabulary.run import Decision, PlannedRow, Run, State
+from connector.vocabulary.summary import Summary
 
 
 class Publisher:

@@ -9,7 +9,8 @@ from connector.outside.store import Store
 from connector.reporting.outcomes import Sent, count_outcomes, count_rows, endings, quiet_since
 from connector.vocabulary.event import Event
 from connector.vocabulary.lines import parse_event_line
-from connector.vocabulary.run import Decision, Ending, Outcomes, Receipt, Requests, Run, State, Summary, SummaryDrop
+from connector.vocabulary.run import Decision, Ending, Receipt, Run, State
+from connector.vocabulary.summary import Outcomes, Requests, Summary, SummaryDrop
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ from typing import Final
 from connector.reporting.causes import causes
 from connector.reporting.csv_files import iso
 from connector.vocabulary.errors import Fault, Unusable
-from connector.vocabulary.run import Ending, Summary
+from connector.vocabulary.run import Ending
+from connector.vocabulary.summary import Summary
 
 SCHEMA: Final = 1
 TOP_CAUSES: Final = 10

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Final, Literal
 
-from connector.vocabulary.run import Outcomes, Rows, State, Summary
+from connector.vocabulary.run import State
+from connector.vocabulary.summary import Outcomes, Rows, Summary
 
 Tone = Literal["good", "busy", "warn", "bad", "quiet"]
 

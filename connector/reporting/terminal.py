@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from connector.reporting.sums import Tone, outcome_parts, row_parts, tone
-from connector.vocabulary.run import Aside, Summary
+from connector.vocabulary.run import Aside
+from connector.vocabulary.summary import Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

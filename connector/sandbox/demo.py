@@ -34,7 +34,8 @@ from connector.sandbox.screen import WIDTH, Screen, failures_of, last_screen, re
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import ConnectorError, Fault, Unusable
-from connector.vocabulary.run import State, Summary
+from connector.vocabulary.run import State
+from connector.vocabulary.summary import Summary
 
 CLIENT_ID: Final = "5d0e3f1c-0d0f-4d58-9d1b-3c6a2f0b7e11"
 

@@ -23,7 +23,8 @@ from rich.text import Text
 from connector.reporting.advice import without_values
 from connector.reporting.sums import headline
 from connector.reporting.terminal import TableLine, table
-from connector.vocabulary.run import State, Summary
+from connector.vocabulary.run import State
+from connector.vocabulary.summary import Summary
 
 WIDTH: Final = 108
 """The most columns that are used: wider lines are hard to read, and to put into a README."""

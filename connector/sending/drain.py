@@ -26,6 +26,7 @@ from connector.sending.parts import Parts, intact
 from connector.sending.pause import INTERRUPTED, LEASE_LOST, Pause
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
+from connector.vocabulary.order import next_to_send
 from connector.vocabulary.run import Problem, Receipt, Run, State
 
 log = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ class Drain:
         return Drained(frozenset(self._moved), self._gate.pause.problem if self._gate.pause else None)
 
     async def _renew_lease(self) -> None:
-        """Renews the lease until cancelled. When it is lost, somebody else may be under_way: under_way ends."""
+        """Renews the lease until cancelled. When it is lost, somebody else may be sending: sending ends."""
         held_until = self._clock.monotonic() + LEASE_SECONDS
         while self._gate.pause is None:
             await self._clock.sleep(LEASE_SECONDS / 3)
@@ -177,7 +178,7 @@ class Drain:
         self._changed.set()
 
     async def _wait_for_change(self) -> None:
-        """Returns when a run is finished or under_way ends, and from time to time, since drops land meanwhile."""
+        """Returns when a run is finished or sending ends, and from time to time, since drops land meanwhile."""
         waiter = asyncio.create_task(self._changed.wait())
         timer = asyncio.create_task(self._clock.sleep(REFILL_SECONDS))
         try:
@@ -197,12 +198,9 @@ class Drain:
                 del self._feeds[feed]
         await self._show_progress()
         overview = await asyncio.to_thread(self._store.overview)
-        passed: set[str] = set()
-        for (feed, run_id), entry in sorted(overview.items()):
-            if entry.state is State.PLANNING:
-                # Newest wins: what landed later waits for what is still being planned.
-                passed.add(feed)
-            if entry.state is State.SENDING and feed not in {*self._feeds, *self._stopped_feeds, *passed}:
+        states = {key: entry.state for key, entry in overview.items() if entry.state}
+        for feed, run_id in next_to_send(states).items():
+            if feed not in self._feeds and feed not in self._stopped_feeds:
                 opened = await self._open(feed, run_id)
                 if opened:
                     self._feeds[feed] = opened

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -20,14 +20,15 @@ from connector.outside.settings import Settings
 from connector.outside.store import RunEntry, Store
 from connector.provisioning.job_status import job_problem
 from connector.reporting.causes import FAILURES
-from connector.reporting.outcomes import belongs, owners, poll_from
+from connector.reporting.outcomes import belongs, poll_from
 from connector.reporting.publisher import Publisher
 from connector.reporting.run_so_far import RunSoFar
 from connector.reporting.summary_file import TOP_CAUSES
+from connector.settling.sharing import share_out
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Stopped
-from connector.vocabulary.event import Event
 from connector.vocabulary.lines import event_line, parse_event_line
+from connector.vocabulary.order import earlier_runs
 from connector.vocabulary.run import Outcome, Problem, Run, State
 
 log = logging.getLogger(__name__)
@@ -37,30 +38,6 @@ LOG_ATTEMPTS = 5
 SHARE_AFTER = timedelta(hours=1)
 """How long the log has to be silent until one change counts for two runs that had the person."""
 CLAIM_MARGIN = timedelta(minutes=1)
-
-
-def _share_out(runs: Sequence[RunSoFar]) -> None:
-    """Of people who are in several open runs, gives each event to the run that it is about."""
-    counts = Counter(person for opened in runs for person in opened.people)
-    events: dict[str, dict[str, Event]] = {}
-    for opened in runs:
-        for event in opened.events.values():
-            if counts[event.person] > 1 or opened.claimed:
-                events.setdefault(event.person, {})[event.id] = event
-    foreign: dict[int, set[str]] = {
-        index: set(opened.claimed & opened.events.keys()) for index, opened in enumerate(runs)
-    }
-    claimed: set[str] = set().union(*(opened.claimed for opened in runs))
-    for person, found in events.items():
-        sent = sorted((at, index) for index, opened in enumerate(runs) if (at := opened.accepted(person)))
-        mine = owners([at for at, _ in sent], (event for event in found.values() if event.id not in claimed))
-        for event_id, owner in mine.items():
-            for position, (_, index) in enumerate(sent):
-                if position != owner and event_id in runs[index].events:
-                    foreign[index].add(event_id)
-    for index, opened in enumerate(runs):
-        opened.fresh = opened.fresh or opened.foreign != foreign[index]
-        opened.foreign = foreign[index]
 
 
 class Settler:
@@ -117,12 +94,11 @@ class Settler:
         accepted = [receipt.accepted for receipt in opened.receipts.values()]
         if not accepted:
             return frozenset()
-        earlier = [run for feed, run in overview if feed == opened.run.feed and run < opened.run.id]
         claimed: set[str] = set()
-        for run_id in sorted(earlier, reverse=True):
-            if overview[opened.run.feed, run_id].state is not State.SETTLED:
+        for key in earlier_runs((opened.run.feed, opened.run.id), overview):
+            if overview[key].state is not State.SETTLED:
                 continue
-            found = self._store.run(opened.run.feed, run_id)
+            found = self._store.run(*key)
             settled = found[0].times.settled if found else None
             if found is None or settled is None or settled < min(accepted) - CLAIM_MARGIN:
                 break
@@ -164,7 +140,7 @@ class Settler:
             return Problem(code="log", message=str(error), advice="nothing: every tick tries again")
         for opened in runs:
             opened.run = replace(opened.run, watermark=newest)
-        _share_out(runs)
+        share_out(runs)
         return None
 
     def _close(self, opened: RunSoFar, problem: Problem | None) -> Run:

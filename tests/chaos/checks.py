@@ -19,7 +19,8 @@ from connector.sandbox.throttle import most_in_any_window
 from connector.sending.drain import IN_FLIGHT
 from connector.vocabulary.bulk_request import PEOPLE_PER_REQUEST
 from connector.vocabulary.errors import ConnectorError
-from connector.vocabulary.run import Outcome, State, Summary
+from connector.vocabulary.run import Outcome, State
+from connector.vocabulary.summary import Summary
 from tests.chaos.schedule import MARK, Skew
 from tests.chaos.world import World
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
-from connector.vocabulary.run import Decision, Outcome, Outcomes
+from connector.vocabulary.run import Decision, Outcome
+from connector.vocabulary.summary import Outcomes
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,79}")
 
