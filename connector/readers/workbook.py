@@ -222,8 +222,5 @@ def _text(value: Any) -> str:
 
 
 def _number(value: float) -> str:
-    if value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
     # 15 digits are what Excel keeps and shows; more is the noise of binary fractions.
-    text = f"{Decimal(f'{value:.15g}'):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{Decimal(f'{value:z.15g}'):f}"

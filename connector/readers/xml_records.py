@@ -265,12 +265,9 @@ def _cell(values: list[Any]) -> Cell:
 
 
 def _leaves(element: _Element, prefix: str = "") -> Iterator[str]:
-    for name, _ in element.attributes:
-        yield f"{prefix}@{name.local}"
+    yield from (f"{prefix}@{name.local}" for name, _ in element.attributes if name.uri != _XSI)
     for child in element.children:
         path = f"{prefix}{child.name.local}"
-        if child.children:
-            yield from _leaves(child, f"{path}/")
-        else:
+        if not child.children:
             yield path
-            yield from (f"{path}/@{name.local}" for name, _ in child.attributes if name.uri != _XSI)
+        yield from _leaves(child, f"{path}/")

@@ -9,8 +9,9 @@ from typing import Any
 import openpyxl
 import pytest
 
+from connector.errors import Fault
 from connector.feed import FileOptions
-from connector.readers import open_drop
+from connector.readers import BadRow, open_drop
 from tests.readers.reading import rows_of, table_of, unusable
 
 
@@ -28,9 +29,15 @@ def workbook(*sheets: tuple[str, list[list[Any]]], change: Callable[[Any], None]
     return buffer.getvalue()
 
 
-def rewritten(data: bytes, part: str, change: Callable[[bytes], bytes]) -> bytes:
+def rewritten(
+    data: bytes,
+    part: str = "",
+    change: Callable[[bytes], bytes] = bytes,
+    *,
+    compression: int = zipfile.ZIP_DEFLATED,
+) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w", compression) as new:
         for name in old.namelist():
             new.writestr(name, change(old.read(name)) if name == part else old.read(name))
     return buffer.getvalue()
@@ -53,9 +60,14 @@ def test_a_sheet_is_a_table_of_text() -> None:
         (-2.50, "-2.5"),
         (0.1 + 0.2, "0.3"),
         (123456789012345, "123456789012345"),
+        (999999999999999.5, "1000000000000000"),
+        (123456789012345678.0, "123456789012346000"),
         (1e20, "100000000000000000000"),
         (1e-7, "0.0000001"),
+        (120.50, "120.5"),
+        (-0.0, "0"),
         (True, "True"),
+        (False, "False"),
         (datetime(2026, 1, 31, 0, 0), "2026-01-31"),  # noqa: DTZ001  # workbooks know no time zones
         (datetime(2026, 1, 31, 13, 5, 9), "2026-01-31T13:05:09"),  # noqa: DTZ001  # as above
         (time(7, 30), "07:30:00"),
@@ -94,6 +106,24 @@ def test_values_beyond_the_header_and_excel_errors_spoil_their_rows_alone() -> N
     assert rows_of(data, wanted=("a",))[1] == ["1", "#N/A"]
 
 
+def test_empty_cells_beyond_the_header_are_no_values() -> None:
+    data = workbook(("S", [["a", "b"], ["1", "2", "", ""], ["3", "4", " "]]))
+    assert rows_of(data) == [["1", "2"], "the row has values beyond the header's last column"]
+
+
+def test_header_cells_without_a_name_at_the_end_are_no_columns() -> None:
+    table = table_of(workbook(("S", [["a", "", "b", "", " "], ["1", "2", "3"], ["1", "", "3", "4"]])))
+    assert table.columns == ("a", "", "b")
+    bad = BadRow(
+        number=2,
+        fault=Fault(
+            message="the row has values beyond the header's last column", advice="name the columns, or empty the cells"
+        ),
+    )
+    assert list(table) == [(1, ["1", "2", "3"]), bad]
+    assert unusable(workbook(("S", [[" ", "\t"], ["1", "2"]]))) == "the header row has no column names"
+
+
 def test_a_wrong_dimension_hides_nothing() -> None:
     data = rewritten(
         workbook(("S", [["a", "b"], ["1", "2"]])), SHEET, lambda xml: xml.replace(b'ref="A1:B2"', b'ref="A1"')
@@ -119,6 +149,11 @@ def test_a_workbook_that_expands_too_far_is_unusable() -> None:
     assert rows_of(data, max_expanded="1MB") == [["x" * 30_000]] * 10
     bomb = rewritten(data, SHEET, lambda xml: xml.replace(b"</worksheet>", b" " * 3_000_000 + b"</worksheet>"))
     assert unusable(bomb, max_expanded="1MB") == "the ZIP file expands to more than 1,048,576 bytes"
+
+
+def test_a_workbook_that_excel_could_not_open_is_unusable() -> None:
+    data = workbook(("S", PEOPLE))
+    assert unusable(rewritten(data, compression=zipfile.ZIP_BZIP2)) == "the ZIP file uses an unusual compression"
 
 
 def test_an_empty_sheet_and_a_damaged_workbook_are_unusable() -> None:

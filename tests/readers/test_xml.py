@@ -76,6 +76,34 @@ def test_without_wanted_columns_they_are_those_of_the_first_records() -> None:
     assert (table.columns, list(table)) == (("@id", "a", "n/f", "n/f/@k"), [(1, ["1", "x", "y", "v"])])
 
 
+XSI = b'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:o="urn:other"'
+
+
+def test_what_xsi_says_of_an_element_is_no_column() -> None:
+    data = b"<r %s><e xsi:type='t' id='1'><n xsi:nil='false' k='v'><f xsi:type='t'>y</f></n><a xsi:nil='true'/></e></r>"
+    table = table_of(data % XSI)
+    assert (table.columns, list(table)) == (("@id", "n/@k", "n/f", "a"), [(1, ["1", "v", "y", None])])
+
+
+@pytest.mark.parametrize(
+    ("attribute", "cell"),
+    [
+        (b"xsi:nil='true'", None),
+        (b"xsi:nil='1'", None),
+        (b"xsi:nil=' true '", None),
+        (b"xsi:nil='false'", ""),
+        (b"xsi:nil='0'", ""),
+        (b"xsi:nil='TRUE'", ""),
+        (b"xsi:type='true'", ""),
+        (b"o:nil='true'", ""),
+        (b"nil='true'", ""),
+        (b"o:k='true' xsi:nil='1'", None),
+    ],
+)
+def test_only_xsi_nil_says_that_an_element_has_no_value(attribute: bytes, cell: str | None) -> None:
+    assert rows_of(b"<r %s><e><a %s/></e></r>" % (XSI, attribute), wanted=("a",)) == [[cell]]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "windows-1252", "iso-8859-15"])
 def test_the_files_own_encoding_is_followed(encoding: str) -> None:
     data = f'<?xml version="1.0" encoding="{encoding}"?><r><e><a>Zoë €</a></e></r>'
