@@ -82,7 +82,8 @@ def _spliced(match: regex.Match[str], group: str, value: str) -> str:
     written: list[str] = []
     end = match.start()
     for begin, stop in sorted(match.spans(group)):
-        if begin < end:
+        # What looks behind or ahead captures outside the match, and a repeated one may overlap itself.
+        if begin < end or stop > match.end():
             continue
         written += (match.string[end:begin], value)
         end = stop

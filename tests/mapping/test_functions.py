@@ -1,5 +1,6 @@
 import pytest
 
+from connector.mapping.functions import COMPARE_TYPES
 from connector.mapping.values import IGNORE, Cell, Value
 
 from .evaluated import fault, value
@@ -59,6 +60,7 @@ CASES: list[tuple[str, dict[str, Cell], Value]] = [
     ('[a] = "x"', {"a": "x"}, "True"),
     ('Not([a] = "x")', {"a": "x"}, "False"),
     ("Not([a])", {"a": "false"}, "True"),
+    ("Not([a])", {"a": " TRUE "}, "False"),
     ("Not([a])", {"a": "anything"}, "True"),
     ("Not([a])", {"a": None}, "True"),
     ("CBool([a])", {"a": "1"}, "True"),
@@ -82,6 +84,7 @@ CASES: list[tuple[str, dict[str, Cell], Value]] = [
     ("Mid([a], 1, 1)", {"a": None}, None),
     ("Mid([a], [n], 1)", {"a": "abc", "n": "3"}, "c"),
     ('Word([a], 2, ", ")', {"a": "Doe, John"}, "John"),
+    ('Word([a], 1, " ")', {"a": " John Doe"}, "John"),
     ('Word([a], 0, " ")', {"a": "Doe"}, ""),
     ('Word([a], 2, " ")', {"a": "Doe"}, ""),
     ('Word([a], 1, "^]-")', {"a": "a-b]c^d"}, "a"),
@@ -125,12 +128,20 @@ def test_a_function_means_what_the_reference_says(text: str, row: dict[str, Cell
     assert value(text, **row) == expected
 
 
+@pytest.mark.parametrize("start", range(1, 8))
+@pytest.mark.parametrize("part", ["", "a", "ab", "c", "abca"])
+def test_text_compare_finds_the_same_as_binary_compare_where_case_is_the_same(part: str, start: int) -> None:
+    both = [value(f"InStr([a], [p], {start}, {kind})", a="abca", p=part) for kind in COMPARE_TYPES]
+    assert both == [str("abca".find(part, start - 1) + 1)] * 2
+
+
 REPLACEMENTS: list[tuple[str, dict[str, Cell], Value]] = [
     ('Replace([a], "x", , , "y")', {"a": "xXx"}, "yXy"),
     ("Replace([a], [o], , , [n])", {"a": "abc", "o": "", "n": "x"}, "abc"),
     ('Replace([a], "x", , , "y")', {"a": None}, None),
     ('Replace([a], "<n>", , , , , "<n>-<n>")', {"a": "7"}, "7-7"),
     ('Replace([a], "<n>", , , , , [t])', {"a": None, "t": "<n>!"}, "!"),
+    ('Replace([a], [o], , , , , "<n>!")', {"a": "7", "o": ""}, "<n>!"),
     ('Replace([a], , "(\\\\w+) (?<last>\\\\w+)", , "${last}, $1", , )', {"a": "John Doe"}, "Doe, John"),
     ('Replace([a], , "(?<x>o)(h)", , "$1|$2|$$|$&", , )', {"a": "oh"}, "h|o|$|oh"),
     ('Replace([a], , "a", , [v], , )', {"a": "a1a", "v": "$0$0$9"}, "aa$91aa$9"),
@@ -138,9 +149,13 @@ REPLACEMENTS: list[tuple[str, dict[str, Cell], Value]] = [
     ('Replace([a], , "(?<d>[0-9])x", "d", "#", , )', {"a": "1x2y3x"}, "#x2y#x"),
     ('Replace([a], , "(?:(?<d>[0-9])-?)+", "d", "#", , )', {"a": "1-23"}, "#-##"),
     ('Replace([a], , "(?<d>[0-9])x", "d", "$&", , )', {"a": "1x"}, "$&x"),
+    ('Replace([a], , "(?<=(?<d>[0-9]))x", "d", "#", , )', {"a": "1x"}, "1x"),
+    ('Replace([a], , "x(?=(?<d>[0-9]))", "d", "#", , )', {"a": "x1"}, "x1"),
+    ('Replace([a], , "(?:(?=(?<d>[0-9]{2}))[0-9])+[0-9]", "d", "#", , )', {"a": "1234"}, "##"),
     ('Replace([a], , "(?<d>[0-9]+)", "d", , [b], )', {"a": "own", "b": "n12"}, "own"),
     ('Replace([a], , "(?<d>[0-9]+)", "d", , [b], )', {"a": None, "b": "n12"}, "12"),
     ('Replace([a], , "(?<d>[0-9]+)", "d", , [b], )', {"a": "", "b": "none"}, None),
+    ('Replace([a], , "(?<d>[0-9]*)", "d", , [b], )', {"a": "", "b": ""}, None),
 ]
 
 
