@@ -88,10 +88,11 @@ def _difference(unit: str, first: str, second: str) -> int | None:
         return stop.year - start.year
     if unit == "m":
         return (stop.year - start.year) * 12 + stop.month - start.month
+    span = stop - start
     if unit == "ww":
-        # Sundays in between: day 7 of the proleptic calendar was a Sunday.
-        return stop.toordinal() // 7 - start.toordinal() // 7
-    ticks = (stop - start) // timedelta(microseconds=1) * 10 + end.tick - begin.tick
+        # From the Sunday of one week to that of the other, each at the date's own time of day.
+        span -= timedelta(days=stop.isoweekday() % 7 - start.isoweekday() % 7)
+    ticks = span // timedelta(microseconds=1) * 10 + end.tick - begin.tick
     whole = abs(ticks) // (_SECONDS[unit] * 10_000_000)
     return whole if ticks >= 0 else -whole
 

@@ -154,7 +154,6 @@ class DateFormat:
     tokens: tuple[_Token, ...]
     pattern: re.Pattern[str]
     spaced_pattern: re.Pattern[str]
-    assumes_utc: bool
 
     def parse(self, source: str, styles: Styles = DEFAULT_STYLES) -> Moment | None:
         """The moment that `source` writes in exactly this format, or None."""
@@ -192,7 +191,6 @@ def date_format(text: str) -> DateFormat:
         tokens=tokens,
         pattern=_pattern(tokens, between=""),
         spaced_pattern=_pattern(tokens, between=r"\s*+"),
-        assumes_utc=text in ("r", "R", "u"),
     )
 
 
@@ -297,7 +295,7 @@ def _reader(token: _Token) -> str:
     return {
         "f": f"[0-9]{{{count}}}",
         "F": f"[0-9]{{0,{count}}}+",
-        "t": "(?i:[AP])" if count == 1 else "(?i:[AP]M)",
+        "t": "[AP]" if count == 1 else "(?i:[AP]M)",
         "z": ("[+-][0-9]{1,2}+", "[+-][0-9]{2}", "[+-][0-9]{2}:?+[0-9]{2}")[min(count, 3) - 1],
         "K": "(?:Z|[+-][0-9]{2}:?+[0-9]{2})?+",
         "Z": "(?i:GMT|Z)",
@@ -325,14 +323,15 @@ _FIELDS: Final = {"y": "year", "h": "hour", "H": "hour", "m": "minute", "s": "se
 
 
 def _moment(form: DateFormat, found: re.Match[str], styles: Styles) -> Moment | None:
-    fields: dict[str, int] = {}
+    # U alone says that the time is UTC's: r and u, which write GMT and Z, do not when they are read.
+    fields = dict(zone_fields("Z")) if form.text == "U" else {}
     specifiers = [token for token in form.tokens if token.symbol]
     for token, piece in zip(specifiers, found.groups(), strict=True):
         for name, value in _fields(token, piece or ""):
             # A part that is written twice must be the same both times.
             if fields.setdefault(name, value) != value:
                 return None
-    return _assembled(fields, form, styles)
+    return _assembled(fields, styles)
 
 
 def _fields(token: _Token, piece: str) -> list[tuple[str, int]]:
@@ -373,7 +372,7 @@ def zone_fields(piece: str) -> list[tuple[str, int]]:
     return [("offset", (hours * 60 + minutes) * (-1 if piece[0] == "-" else 1)), ("offset_minutes", minutes)]
 
 
-def _assembled(fields: dict[str, int], form: DateFormat, styles: Styles) -> Moment | None:
+def _assembled(fields: dict[str, int], styles: Styles) -> Moment | None:
     hour = _hour(fields)
     offset = fields.get("offset")
     if hour is None or fields.get("offset_minutes", 0) > 59 or abs(offset or 0) > 14 * 60:
@@ -396,12 +395,10 @@ def _assembled(fields: dict[str, int], form: DateFormat, styles: Styles) -> Mome
             wall -= timedelta(minutes=offset)
     except (ValueError, OverflowError):
         return None
-    return Moment(wall=wall, tick=ticks % 10, zone=_kind(offset, utc="utc" in fields, form=form, styles=styles))
+    return Moment(wall=wall, tick=ticks % 10, zone=_kind(offset, utc="utc" in fields, styles=styles))
 
 
-def _kind(offset: int | None, *, utc: bool, form: DateFormat, styles: Styles) -> Zone:
-    if form.assumes_utc:
-        return Zone.UTC
+def _kind(offset: int | None, *, utc: bool, styles: Styles) -> Zone:
     if offset is not None:
         stays_utc = Styles.ADJUST_TO_UNIVERSAL in styles or (utc and Styles.ROUNDTRIP_KIND in styles)
         return Zone.UTC if stays_utc else Zone.LOCAL

@@ -109,6 +109,7 @@ UNREADABLE = [
     ("yyyy-MM-dd HH:mm", "2009-06-05 24:00"),
     ("yyyy-MM-dd hh:mm", "2009-06-05 13:00"),
     ("yyyy-MM-dd HH:mm tt", "2009-06-05 13:30 AM"),
+    ("yyyy-MM-dd h t", "2009-06-05 1 p"),
     ("dddd yyyy-MM-dd", "Monday 2009-06-05"),
     ("yyyy-MM-ddzzz", "2009-06-05"),
     ("yyyy-MM-ddzzz", "2009-06-05Z"),
@@ -186,6 +187,31 @@ def test_styles_are_dotnets() -> None:
 
 
 @pytest.mark.parametrize(
+    ("styles", "form", "source", "expected"),
+    [
+        ("", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04", "13:04"),
+        ("", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04Z", "13:04Z"),
+        ("", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04+00:00", "13:04+00:00"),
+        ("", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04+01:00", "12:04+00:00"),
+        ("None", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04Z", "13:04+00:00"),
+        ("AdjustToUniversal", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04+01:00", "12:04Z"),
+        ("AdjustToUniversal", "yyyy-MM-dd HH:mm", "2009-06-05 13:04", "13:04"),
+        ("AssumeUniversal", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04Z", "13:04+00:00"),
+        ("AssumeUniversal, AdjustToUniversal", "yyyy-MM-dd HH:mm", "2009-06-05 13:04", "13:04Z"),
+        ("", "R", "Fri, 05 Jun 2009 13:04:07 GMT", "13:04"),
+        ("", "u", "2009-06-05 13:04:07Z", "13:04"),
+        ("", "U", "Friday, 05 June 2009 13:04:07", "13:04Z"),
+        ("None", "U", "Friday, 05 June 2009 13:04:07", "13:04+00:00"),
+        ("", "F", "Friday, 05 June 2009 13:04:07", "13:04"),
+    ],
+)
+def test_what_is_known_of_the_zone_of_a_date_that_was_read(
+    styles: str, form: str, source: str, expected: str
+) -> None:
+    assert value(f'FormatDateTime([d], "{styles}", "{form}", "HH:mmK")', d=source) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "position", "message"),
     [
         ('FormatDateTime([d], "Foo", "yyyy", "yyyy")', 20, "'Foo' is not one of .NET's DateTimeStyles"),
@@ -214,6 +240,16 @@ def test_styles_are_dotnets() -> None:
             31,
             "the output asks for the day, which the input format does not hold",
         ),
+        (
+            'FormatDateTime([d], , "HH:mm", "MM-dd HH")',
+            31,
+            "the output asks for the day, which the input format does not hold",
+        ),
+        (
+            'FormatDateTime([d], , "dddd d MMM", "dddd")',
+            36,
+            "the output asks for the year, which the input format does not hold",
+        ),
     ],
 )
 def test_format_date_time_is_checked_when_the_feed_is_loaded(text: str, position: int, message: str) -> None:
@@ -223,6 +259,12 @@ def test_format_date_time_is_checked_when_the_feed_is_loaded(text: str, position
 def test_a_time_or_a_day_of_the_year_can_be_rewritten_without_a_year() -> None:
     assert value('FormatDateTime([d], , "h:mm tt", "HH:mm")', d="10:30 PM") == "22:30"
     assert value('FormatDateTime([d], , "d MMM", "MM-dd")', d="29 Feb") == "02-29"
+
+
+def test_without_a_year_a_weekday_is_not_held_against_the_date() -> None:
+    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    text = 'FormatDateTime([d], , "ddd d MMM", "MM-dd")'
+    assert [value(text, d=f"{day} 5 Jun") for day in days] == ["06-05"] * 7
 
 
 def test_formats_may_come_from_the_row() -> None:
@@ -294,6 +336,10 @@ def test_cdate_never_guesses(source: str) -> None:
         ('DateDiff("ww", "2024-11-23", "2024-11-24")', "1"),
         ('DateDiff("ww", "2024-11-24", "2024-11-30")', "0"),
         ('DateDiff("ww", "2024-11-24", "2024-11-23")', "-1"),
+        ('DateDiff("ww", "2024-11-23T00:00:01", "2024-11-24T00:00:00")', "0"),
+        ('DateDiff("ww", "2024-11-23T00:00:00", "2024-11-24T00:00:01")', "1"),
+        ('DateDiff("ww", "2024-02-29", "2023-12-31T23:59:59")', "-7"),
+        ('DateDiff("ww", "2024-02-29", "2000-03-01T12:30:15")', "-1251"),
         ('DateDiff("d", "2024-01-01T23:00:00", "2024-01-02T22:59:59")', "0"),
         ('DateDiff("d", "2024-01-02T23:00:00", "2024-01-01T22:59:59")', "-1"),
         ('DateDiff("h", "2024-01-01T00:30:00", "2024-01-01T02:29:59")', "1"),
