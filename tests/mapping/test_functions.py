@@ -152,6 +152,7 @@ REPLACEMENTS: list[tuple[str, dict[str, Cell], Value]] = [
     ('Replace([a], , "(?<=(?<d>[0-9]))x", "d", "#", , )', {"a": "1x"}, "1x"),
     ('Replace([a], , "x(?=(?<d>[0-9]))", "d", "#", , )', {"a": "x1"}, "x1"),
     ('Replace([a], , "(?:(?=(?<d>[0-9]{2}))[0-9])+[0-9]", "d", "#", , )', {"a": "1234"}, "##"),
+    ('Replace([a], , "..(?<=(?<d>.)(?<d>.))", "d", "#", , )', {"a": "xy"}, "##"),
     ('Replace([a], , "(?<d>[0-9]+)", "d", , [b], )', {"a": "own", "b": "n12"}, "own"),
     ('Replace([a], , "(?<d>[0-9]+)", "d", , [b], )', {"a": None, "b": "n12"}, "12"),
     ('Replace([a], , "(?<d>[0-9]+)", "d", , [b], )', {"a": "", "b": "none"}, None),
@@ -162,6 +163,23 @@ REPLACEMENTS: list[tuple[str, dict[str, Cell], Value]] = [
 @pytest.mark.parametrize(("text", "row", "expected"), REPLACEMENTS)
 def test_replace_has_five_modes(text: str, row: dict[str, Cell], expected: Value) -> None:
     assert value(text, **row) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "argument"),
+    [
+        ('Replace([a], "x", , , "y")', {"a": ["p"]}, "source"),
+        ('Replace([a], [b], , , "y")', {"a": "x", "b": ["p"]}, "oldValue"),
+        ('Replace([a], "x", , , [b])', {"a": "x", "b": ["p"]}, "replacementValue"),
+        ('Replace([a], [b], , , , , "<n>")', {"a": "x", "b": ["p"]}, "oldValue"),
+        ('Replace([a], "<n>", , , , , [b])', {"a": "x", "b": ["p"]}, "template"),
+        ('Replace([a], , "x", , [b], , )', {"a": "x", "b": ["p"]}, "replacementValue"),
+        ('Replace([a], , "(?<d>x)", "d", , [b], )', {"a": "", "b": ["p"]}, "replacementAttributeName"),
+    ],
+)
+def test_replace_names_the_argument_that_has_several_values(text: str, row: dict[str, Cell], argument: str) -> None:
+    found = fault(text, **row)
+    assert (found.argument, found.columns) == (argument, ("a",) if argument == "source" else ("b",))
 
 
 def test_lookup_is_a_switch_over_a_table() -> None:
