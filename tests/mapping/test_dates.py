@@ -205,9 +205,7 @@ def test_styles_are_dotnets() -> None:
         ("", "F", "Friday, 05 June 2009 13:04:07", "13:04"),
     ],
 )
-def test_what_is_known_of_the_zone_of_a_date_that_was_read(
-    styles: str, form: str, source: str, expected: str
-) -> None:
+def test_what_is_known_of_the_zone_of_a_date_that_was_read(styles: str, form: str, source: str, expected: str) -> None:
     assert value(f'FormatDateTime([d], "{styles}", "{form}", "HH:mmK")', d=source) == expected
 
 

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scim2_models import EnterpriseUser, User
 
-from connector.errors import DropUnusable
+from connector.errors import DropUnusable, Fault
 from connector.mapping import FILTERED, BoundMapping, Filtered, Rejected, load_feed
+from connector.mapping.checks import VALUE_MAX
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 ENDPOINT = "https://graph.microsoft.com/v1.0/servicePrincipals/a/synchronization/jobs/b/bulkUpload"
@@ -252,6 +253,29 @@ def test_a_default_stands_in_for_nothing_but_not_for_what_is_to_be_left_out() ->
     )
 
 
+def test_a_default_of_a_list_is_everybodys_own_and_gives_way_to_ignore() -> None:
+    bound = bind(
+        f'{CONTOSO}:Tags: Split([A], ",")\n{CONTOSO}:Kinds: IgnoreFlowIfNullOrEmpty([A])',
+        "A",
+        more=f"extensions: {{'{CONTOSO}': {{Tags: {{multi: true}}, Kinds: {{multi: true}}}}}}\n"
+        f"defaults: {{'{CONTOSO}:Tags': none, '{CONTOSO}:Kinds': none}}",
+    )
+    expected = {"schemas": [*SCHEMAS, CONTOSO], "externalId": "7", CONTOSO: {"Tags": ["none"]}}
+    for empty in ("", None):
+        first, second = bound.map(["7", empty]), bound.map(["7", empty])
+        assert first == second == expected
+        assert isinstance(first, dict)
+        assert isinstance(second, dict)
+        assert first[CONTOSO]["Tags"] is not second[CONTOSO]["Tags"]
+    assert bound.map(["7", "a"])[CONTOSO] == {"Tags": ["a"], "Kinds": ["a"]}  # type: ignore[index]  # it is a user
+
+
+def test_one_text_of_a_multi_valued_attribute_is_a_list_of_one() -> None:
+    bound = bind(f'{CONTOSO}:Tags: "[A]"', "A", more=f"extensions: {{'{CONTOSO}': {{Tags: {{multi: true}}}}}}")
+    expected = {"schemas": [*SCHEMAS, CONTOSO], "externalId": "7", CONTOSO: {"Tags": ["a"]}}
+    assert [bound.map(["7", "a"]), bound.map(["7", ["a"]])] == [expected, expected]
+
+
 @pytest.mark.parametrize(("word", "value"), [("True", True), ("true", True), ("tRuE", True), ("FALSE", False)])
 def test_true_and_false_in_any_case_are_booleans(word: str, *, value: bool) -> None:
     assert bind('active: "[Status]"', "Status").map(["7", word]) == user(active=value)
@@ -418,6 +442,69 @@ def test_what_entra_would_take_is_a_warning_and_not_a_fault() -> None:
          " (ISO 3166-1 alpha-2)"),
         ("Manager", "'Manager', which becomes manager.value, names the person as their own manager"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cells", "odd"),
+    [
+        (["7", "a", "b", "8"], []),
+        (["7", "a\ufffd", "b", "8"], ["Title"]),
+        (["7", "a", "b\ufffd", "8"], ["Nick"]),
+        (["7", "a\u00a0", "b\ufffd", "8"], ["Nick"]),
+        (["7", "a\x85", "b", "8"], ["Title"]),
+        (["7", "a\nb", "b", "8"], []),
+        (["7", "t" * 128, "b", "8"], []),
+        (["7", "t" * 129, "b", "8"], ["Title"]),
+        (["7", ["t" * 129], None, "8"], []),
+        (["7", "t" * 129, None, "8"], ["Title"]),
+        (["7", "a", "b", "7"], ["Manager"]),
+        (["7", "a", "b", None], []),
+    ],
+)
+def test_what_is_odd_in_a_row_is_said_of_its_column(cells: list[Any], odd: list[str]) -> None:
+    bound = bind(
+        f'title: "[Title]"\nnickName: Append([Nick], "")\n{ENTERPRISE}:manager.value: "[Manager]"',
+        "Title", "Nick", "Manager",
+    )  # fmt: skip
+    found, warnings = bound.map_with_warnings(cells)
+    if isinstance(found, dict):
+        assert warnings == bound.warnings(found)
+    assert [fault.column for fault in warnings] == odd
+
+
+def test_a_default_that_is_odd_is_said_where_it_is_sent() -> None:
+    bound = bind(
+        'addresses[type eq "work"].country: "[A]"', "A", more="defaults: {'addresses[type eq \"work\"].country': USA}"
+    )
+    odd = "'A', which becomes addresses[type eq \"work\"].country, is not a country code (ISO 3166-1 alpha-2)"
+    found = [bound.map_with_warnings(["7", cell]) for cell in ("", "DE")]
+    assert found == [
+        (user(addresses=[{"type": "work", "country": "USA"}]), bound.warnings(found[0][0])),  # type: ignore[arg-type]  # a user
+        (user(addresses=[{"type": "work", "country": "DE"}]), ()),
+    ]
+    assert [fault.message for fault in found[0][1]] == [odd]
+
+
+@pytest.mark.parametrize("width", [2, 256, 257, 300])
+def test_the_longest_value_that_can_be_sent_is(width: int) -> None:
+    columns = [f"C{number}" for number in range(2, width)]
+    bound = bind('title: "[A]"', "A", *columns)
+    rest = [""] * len(columns)
+    assert bound.map(["7", "x" * VALUE_MAX, *rest]) == user(title="x" * VALUE_MAX)
+    result = bound.map(["7", "x" * (VALUE_MAX + 1), *rest])
+    assert messages(result) == [
+        "'A', which becomes title, is longer than 65,536 characters (shorten it, for example with Left)"
+    ]
+    assert bound.map(["7", ["x" * (VALUE_MAX + 1)], *rest]) == Rejected(
+        faults=(
+            Fault(
+                message="'A', which becomes title, has several values, and one is needed",
+                advice="take one with Item, or put them together with Join",
+                column="A",
+            ),
+        ),
+        attributes=("title",),
+    )
 
 
 HOSTILE = [
