@@ -1,7 +1,7 @@
 import pytest
 
 from connector.mapping.functions import COMPARE_TYPES
-from connector.mapping.values import IGNORE, Cell, Value, ValueFault
+from connector.mapping.values import IGNORE, Cell, Value, ValueFault, number
 
 from .evaluated import fault, value
 
@@ -219,6 +219,27 @@ def test_lookup_is_a_switch_over_a_table() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [("7", "7"), ("+7", "7"), ("-7", "-7"), (" 7\t", "7"), ("007", "7"), ("7.", "7"), ("7.0", "7"), ("7.50", "7.5"),
+     ("-0.25", "-0.25"), ("-7.00", "-7"), ("9" * 40, "9" * 40), ("9" * 41, "None"), ("1." + "0" * 40, "1"),
+     ("1." + "0" * 41, "None"), (".5", "None"), ("1e3", "None"), ("1,000", "None"), ("1 000", "None"), ("٧", "None"),
+     ("", "None"), ("-", "None"), ("--1", "None"), ("0x7", "None")],
+)  # fmt: skip
+def test_a_number_is_read_in_the_invariant_culture(text: str, expected: str) -> None:
+    assert repr(number(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("True", "yes"), (" tRUE ", "yes"), ("False", "no"), ("FALSE\n", "no"), ("1", "yes"), ("-1", "yes"), ("0.5", "yes"),
+     ("0", "no"), ("0.0", "no"), (" -0 ", "no")],
+)  # fmt: skip
+def test_a_condition_is_true_or_false_or_a_number(text: str, expected: str) -> None:
+    assert value('IIF([a], "yes", "no")', a=text) == expected
+    assert value("CBool([a])", a=text) == {"yes": "True", "no": "False"}[expected]
+
+
+@pytest.mark.parametrize(
     ("left", "right", "order"),
     [("9", "10", -1), ("10", "9", 1), ("2.50", "2.5", 0), ("-1", "-2", 1), ("a", "b", -1), ("b", "a", 1), ("a", "a", 0),
      ("10", "9a", -1), ("9a", "10", 1), ("a", "B", 1)],
@@ -352,6 +373,7 @@ FAULTS = [
     ("Left([b], [a])", {"a": "SECRET", "b": ""}, "Left: 'numChars' ([a]) is not a whole number"),
     ("Left([b], [a])", {"a": "2.5", "b": ""}, "Left: 'numChars' ([a]) is not a whole number"),
     ('IIF([a], "x", "y")', {"a": "SECRET"}, "IIF: 'condition' ([a]) is neither True nor False nor a number"),
+    ('IIF([a], "x", "y")', {"a": " "}, "IIF: 'condition' ([a]) is empty; True, False or a number is needed"),
     ("CBool([a])", {"a": ""}, "CBool: 'expression' ([a]) is empty; True, False or a number is needed"),
     ('IIF([a] > 5, "x", "y")', {"a": "SECRET"}, "the comparison >: 'left side' ([a]) is not a number"),
     ('IIF(5 > [a], "x", "y")', {"a": ""}, "the comparison >: 'right side' ([a]) is empty; a number is needed"),
