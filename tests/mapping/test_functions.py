@@ -231,8 +231,8 @@ def test_a_number_is_read_in_the_invariant_culture(text: str, expected: str) -> 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("True", "yes"), (" tRUE ", "yes"), ("False", "no"), ("FALSE\n", "no"), ("1", "yes"), ("-1", "yes"), ("0.5", "yes"),
-     ("0", "no"), ("0.0", "no"), (" -0 ", "no")],
+    [("True", "yes"), (" tRUE ", "yes"), ("False", "no"), ("FALSE\n", "no"), ("1", "yes"), ("-1", "yes"),
+     ("0.5", "yes"), ("0", "no"), ("0.0", "no"), (" -0 ", "no")],
 )  # fmt: skip
 def test_a_condition_is_true_or_false_or_a_number(text: str, expected: str) -> None:
     assert value('IIF([a], "yes", "no")', a=text) == expected
