@@ -38,19 +38,50 @@ WRITTEN = [
     ("d/M/yyyy g", "5/6/2009 A.D."),
     ("d", "06/05/2009"),
     ("D", "Friday, 05 June 2009"),
-    ("o", "2009-06-05T13:04:07.6175425Z"),
-    ("s", "2009-06-05T13:04:07"),
-    ("u", "2009-06-05 13:04:07Z"),
-    ("R", "Fri, 05 Jun 2009 13:04:07 GMT"),
+    ("f", "Friday, 05 June 2009 13:04"),
+    ("F", "Friday, 05 June 2009 13:04:07"),
+    ("g", "06/05/2009 13:04"),
+    ("G", "06/05/2009 13:04:07"),
+    ("m", "June 05"),
     ("M", "June 05"),
-    ("Y", "2009 June"),
+    ("o", "2009-06-05T13:04:07.6175425Z"),
+    ("O", "2009-06-05T13:04:07.6175425Z"),
+    ("r", "Fri, 05 Jun 2009 13:04:07 GMT"),
+    ("R", "Fri, 05 Jun 2009 13:04:07 GMT"),
+    ("s", "2009-06-05T13:04:07"),
     ("t", "13:04"),
+    ("T", "13:04:07"),
+    ("u", "2009-06-05 13:04:07Z"),
+    ("U", "Friday, 05 June 2009 13:04:07"),
+    ("y", "2009 June"),
+    ("Y", "2009 June"),
 ]
 
 
 @pytest.mark.parametrize(("form", "expected"), WRITTEN)
 def test_a_format_writes_what_dotnet_writes(form: str, expected: str) -> None:
     assert date_format(form).format(MOMENT) == expected
+
+
+MONTHS = [
+    "Jan January", "Feb February", "Mar March", "Apr April", "May May", "Jun June", "Jul July", "Aug August",
+    "Sep September", "Oct October", "Nov November", "Dec December",
+]  # fmt: skip
+WEEKDAYS = ["Mon Monday", "Tue Tuesday", "Wed Wednesday", "Thu Thursday", "Fri Friday", "Sat Saturday", "Sun Sunday"]
+
+
+def test_months_and_weekdays_have_their_english_names() -> None:
+    months = [datetime(2018, number, number) for number in range(1, 13)]  # noqa: DTZ001  # as .NET keeps it
+    # 1 January 2018 was a Monday.
+    weekdays = [datetime(2018, 1, number) for number in range(1, 8)]  # noqa: DTZ001  # as above
+    for names, form, walls in (
+        (MONTHS, date_format("yyyy-MM-dd MMM MMMM"), months),
+        (WEEKDAYS, date_format("yyyy-MM-dd ddd dddd"), weekdays),
+    ):
+        written = [f"{wall:%Y-%m-%d} {name}" for wall, name in zip(walls, names, strict=True)]
+        assert [form.format(Moment(wall=wall)) for wall in walls] == written
+        assert [form.parse(text) for text in written] == [Moment(wall=wall) for wall in walls]
+        assert [form.parse(text.upper()) for text in written] == [Moment(wall=wall) for wall in walls]
 
 
 def test_an_empty_fraction_takes_its_full_stop_along() -> None:
@@ -170,6 +201,30 @@ def test_every_standard_format_can_be_compiled() -> None:
     assert [len(date_format(name).tokens) > 0 for name in STANDARD] == [True] * len(STANDARD)
 
 
+@pytest.mark.parametrize(
+    ("styles", "taken"),
+    [
+        ("None", []),
+        ("NoCurrentDateDefault", []),
+        ("AllowLeadingWhite", ["before"]),
+        ("AllowTrailingWhite", ["after"]),
+        ("AllowInnerWhite", ["before", "after", "within"]),
+        ("allowLeadingWhite ,DateTimeStyles.AllowTrailingWhite", ["before", "after"]),
+        ("AllowWhiteSpaces", ["before", "after", "within"]),
+        ("", ["before", "after"]),
+    ],
+)
+def test_white_space_is_taken_where_the_styles_say(styles: str, taken: list[str]) -> None:
+    text = f'FormatDateTime([d], "{styles}", "d.M.yyyy", "yyyy-MM-dd")'
+    assert value(text, d="1.2.2024") == "2024-02-01"
+    sources = {"before": " \t1.2.2024", "after": "1.2.2024 \n", "within": "1 . 2.\t2024"}
+    for place, source in sources.items():
+        if place in taken:
+            assert value(text, d=source) == "2024-02-01"
+        else:
+            assert fault(text, d=source).reason == "does not have the date format d.M.yyyy"
+
+
 def test_styles_are_dotnets() -> None:
     assert date_styles("None") == Styles.NONE
     assert date_styles("DateTimeStyles.AssumeUniversal, AdjustToUniversal") == (
@@ -217,6 +272,14 @@ def test_what_is_known_of_the_zone_of_a_date_that_was_read(styles: str, form: st
             'FormatDateTime([d], "AssumeLocal, AssumeUniversal", "yyyy", "yyyy")',
             20,
             "AssumeLocal and AssumeUniversal exclude each other",
+        ),
+        *(
+            (
+                f'FormatDateTime([d], "RoundtripKind, {other}", "yyyy", "yyyy")',
+                20,
+                "RoundtripKind excludes AssumeLocal, AssumeUniversal and AdjustToUniversal",
+            )
+            for other in ("AssumeLocal", "AssumeUniversal", "AdjustToUniversal")
         ),
         (
             'FormatDateTime([d], , "yyyy-q\'", "yyyy")',
