@@ -348,6 +348,93 @@ def test_a_row_without_a_usable_external_id_is_rejected(cell: Any, message: str)
     assert [fault.message for fault in result.faults] == [message]
 
 
+@pytest.mark.parametrize(
+    ("mapping", "cells", "message"),
+    [
+        (
+            'active: Switch(Append([A], [B]), , "x", "True")',
+            ["7", "y", "", ""],
+            "'A' and 'B' have a value that the feed's active rule does not know"
+            ' (map every word to "True" or "False", for example with Switch, or correct it in the HR system)',
+        ),
+        (
+            "active: Coalesce([A], [B], [C])",
+            ["7", "", "", ""],
+            "'A', 'B' and 'C' are empty, and the feed's active rule needs one"
+            " (fill it in the HR system, or say under defaults what an empty one means)",
+        ),
+        (
+            "active: Now()",
+            ["7", "", "", ""],
+            'the row has a value that the feed\'s active rule does not know (map every word to "True" or "False",'
+            " for example with Switch, or correct it in the HR system)",
+        ),
+        (
+            "active: Left(Now(), 0)",
+            ["7", "", "", ""],
+            "there is no value, and the feed's active rule needs one"
+            " (fill it in the HR system, or say under defaults what an empty one means)",
+        ),
+        (
+            'title: Join(" ", [A], [B], [C])',
+            ["7", "y", "\x07", "z"],
+            "title, made of 'A', 'B' and 'C', has a control character in it"
+            " (remove it in the HR system, or with Replace)",
+        ),
+        (
+            'title: Split(Now(), " ")',
+            ["7", "", "", ""],
+            "title has several values, and one is needed (take one with Item, or put them together with Join)",
+        ),
+        (
+            f"{CONTOSO}:Level: Append([A], [B])",
+            ["7", "y", "", ""],
+            "Level, made of 'A' and 'B', is not of the type Integer (only digits, with - in front where negative)",
+        ),
+        (
+            f"{CONTOSO}:Tags: Split([A], [B])",
+            ["7", "y,\x07", ",", ""],
+            "Tags, made of 'A' and 'B', has a control character in it (remove it in the HR system, or with Replace)",
+        ),
+        (
+            f"{CONTOSO}:Tags: RemoveDuplicates([A])",
+            ["7", [["what no reader gives"]], "", ""],
+            "'A', which becomes Tags, cannot be worked out (TypeError)",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_sent_is_named_by_the_columns_it_is_made_of(
+    mapping: str, cells: list[Any], message: str
+) -> None:
+    declared = f"extensions: {{'{CONTOSO}': {{Level: Integer, Tags: {{multi: true}}}}}}"
+    result = bind(mapping, "A", "B", "C", more=declared).map(cells)
+    assert messages(result) == [message]
+    assert isinstance(result, Rejected)
+    path = mapping.rpartition(": ")[0]
+    columns = [column for column in "ABC" if f"[{column}]" in mapping]
+    assert ([fault.column for fault in result.faults], result.attributes) == ([", ".join(columns) or path], (path,))
+
+
+def test_a_fault_within_an_expression_is_its_columns_alone() -> None:
+    result = bind("title: Append([B], CDate([A]))", "A", "B").map(["7", "never", "x"])
+    assert isinstance(result, Rejected)
+    assert [fault.column for fault in result.faults] == ["A"]
+
+
+@pytest.mark.parametrize("empty", ["", None, []])
+def test_an_external_id_of_several_columns_or_of_none_has_to_be_there_all_the_same(empty: Any) -> None:
+    for expression, names in (
+        ("Coalesce([A], [B])", "'A' and 'B' are empty"),
+        ("IgnoreFlowIfNullOrEmpty([A])", "'A' is empty"),
+    ):
+        text = f"endpoint: {ENDPOINT}\nmapping: {{externalId: '{expression}'}}\n"
+        bound = load_feed(text.encode(), name="f.yaml").mapping.bind(["A", "B"], now=NOW)
+        assert messages(bound.map([empty, empty])) == [
+            f"{names}: the row has no externalId"
+            " (every person needs an identifier of their own: fill it in the HR system)"
+        ]
+
+
 def test_the_external_id_is_exactly_what_the_mapping_gives() -> None:
     text = f"endpoint: {ENDPOINT}\nmapping: {{externalId: 'Append(\"E\", [Id])'}}\n"
     bound = load_feed(text.encode(), name="f.yaml").mapping.bind(["X", "Id"], now=NOW)
