@@ -472,18 +472,46 @@ def test_a_row_that_where_cannot_judge_is_rejected() -> None:
     assert result.faults[0].message.startswith("the feed's where cannot be worked out: ")
 
 
-def test_a_missing_column_is_named_with_the_nearest() -> None:
-    loaded = load_feed((SAMPLES / "quickstart.yaml").read_bytes(), name="quickstart.yaml")
-    columns = [*loaded.mapping.columns, "Email"]
-    columns[columns.index("WorkerID")] = "workerid"
-    columns[columns.index("Phone")] = "Tel"
+def missing(mapping: str, *columns: str) -> list[Fault]:
     with pytest.raises(DropUnusable) as caught:
-        loaded.mapping.bind(columns, now=NOW)
-    assert [str(fault) for fault in caught.value.faults][:2] == [
-        "there is no column 'WorkerID', which the mapping names (the nearest are 'workerid')",
-        "there are 2 columns 'Email' (give each a name of its own)",
+        bind(mapping, *columns)
+    assert caught.value.name == "feeds/f.yaml"
+    return list(caught.value.faults)
+
+
+def test_a_missing_column_is_named_with_the_nearest() -> None:
+    def fault(column: str, advice: str) -> Fault:
+        message = f"there is no column {column!r}, which the mapping names"
+        return Fault(message=message, advice=advice, column=column)
+
+    assert missing('title: "[WorkerID]"', "workerid") == [fault("WorkerID", "the nearest are 'workerid'")]
+    assert missing('title: "[Mail]"', "mails", "MAIL", "mail", "e-mail", "post") == [
+        fault("Mail", "the nearest are 'mails', 'MAIL', 'mail'")
     ]
-    assert caught.value.faults[2].message == "there is no column 'Phone', which the mapping names"
+    assert missing('title: "[Telephone]"', "Tel", "Ort") == [fault("Telephone", "the file has 'Id', 'Tel', 'Ort'")]
+    columns = [f"C{number}" for number in range(30)]
+    shown = ", ".join(f"'C{number}'" for number in range(19))
+    assert missing('title: "[Telephone]"', *columns[:19]) == [fault("Telephone", f"the file has 'Id', {shown}")]
+    assert missing('title: "[Telephone]"', *columns) == [fault("Telephone", f"the file has 'Id', {shown}, …")]
+    loaded = load_feed(f"endpoint: {ENDPOINT}\nmapping: {{externalId: '[Id]'}}\n".encode(), name="feeds/f.yaml")
+    with pytest.raises(DropUnusable) as caught:
+        loaded.mapping.bind([], now=NOW)
+    assert caught.value.faults == (fault("Id", "the file has no columns"),)
+
+
+def test_a_column_that_is_there_twice_is_not_guessed() -> None:
+    assert missing('title: "[A]"\nnickName: "[B]"', "A", "B", "A", "A", "B", "Id") == [
+        Fault(message=f"there are {times} columns {column!r}", advice="give each a name of its own", column=column)
+        for column, times in (("Id", 2), ("A", 3), ("B", 2))
+    ]
+
+
+def test_the_external_id_reaches_as_far_as_its_last_column() -> None:
+    text = f"endpoint: {ENDPOINT}\nmapping: {{externalId: 'Append([B], [D])', title: '[E]'}}\n"
+    bound = load_feed(text.encode(), name="f.yaml").mapping.bind(["A", "B", "C", "D", "E"], now=NOW)
+    assert bound.reach == 4
+    assert bound.external_id(["", "x", "", "y"]) == "xy"
+    assert bind('title: "[A]"', "A").reach == 1
 
 
 def test_columns_may_stand_anywhere_and_be_thousands() -> None:
@@ -507,6 +535,177 @@ def test_now_is_the_landing_time() -> None:
     )
 
 
+@pytest.mark.parametrize("mapping", ['userName: "[User]"', 'userName: Append([User], "")'])
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("a b", "has white space in it (use StripSpaces or Replace, or correct it in the HR system)"),
+        ("a\tb", "has white space in it (use StripSpaces or Replace, or correct it in the HR system)"),
+        ("a\x7f", "has a control character in it (remove it in the HR system, or with Replace)"),
+        ("a\u2009b", "has white space in it (use StripSpaces or Replace, or correct it in the HR system)"),
+    ],
+)
+def test_a_user_name_with_white_space_rejects_the_row(mapping: str, cell: str, reason: str) -> None:
+    assert messages(bind(mapping, "User").map(["7", cell])) == [f"'User', which becomes userName, {reason}"]
+
+
+@pytest.mark.parametrize("more", ["", "empty: {title: null}", "defaults: {title: none}"])
+@pytest.mark.parametrize("mapping", ['title: "[A]"', "title: RemoveDuplicates([A])"])
+def test_several_values_where_one_is_needed_reject_the_row(mapping: str, more: str) -> None:
+    assert messages(bind(mapping, "A", more=more).map(["7", ["a", "b"]])) == [
+        "'A', which becomes title, has several values, and one is needed"
+        " (take one with Item, or put them together with Join)"
+    ]
+
+
+def test_where_judges_a_list_as_it_judges_all_else() -> None:
+    text = f"endpoint: {ENDPOINT}\nmapping: {{externalId: '[Id]'}}\nwhere: '[Id] = \"7\"'\n"
+    bound = load_feed(text.encode(), name="f.yaml").mapping.bind(["X", "Y", "Z", "Id"], now=NOW)
+    assert [bound.map(["", "", "", cell]) for cell in ("7", "8")] == [user(), FILTERED]
+    result = bound.map(["", "", "", ["7", "8"]])
+    assert isinstance(result, Rejected)
+    assert result.attributes == ("where",)
+
+
+ORDERLY = f"""
+    userName: Join("@", ToLower([A]), "x.org")
+    active: "[B]"
+    title: "[C]"
+    displayName: "[A]"
+    nickName: IgnoreFlowIfNullOrEmpty([C])
+    name.givenName: "[A]"
+    name.familyName: Append([C], "")
+    profileUrl: FormatDateTime(Now(), , "M/d/yyyy h:mm:ss tt", "yyyy-MM-dd")
+    userType: Lookup([A], , "kinds")
+    locale: Coalesce([L], "en-US")
+    emails[type eq "work"].value: "[M]"
+    emails[type eq "work"].primary: "[B]"
+    emails[type eq "home"].value: Append([M], "")
+    addresses[type eq "work"].locality: "[A]"
+    addresses[type eq "work"].country: "[D]"
+    addresses[type eq "work"].primary: true
+    phoneNumbers[type eq "work"].value: "[C]"
+    roles[primary eq true].value: Employee
+    {CONTOSO}:Level: "[N]"
+    {CONTOSO}:Since: "[S]"
+    {CONTOSO}:Tags: Split([T], ",")
+    {CONTOSO}:Kinds: "[K]"
+    {CONTOSO}:Flag: "[F]"
+    {CONTOSO}:Source: hr
+    {ENTERPRISE}:department: "[C]"
+    {ENTERPRISE}:manager.value: "[G]"
+"""
+ORDERLY_MORE = (
+    f"extensions: {{'{CONTOSO}': {{Level: Integer, Since: DateTime, Flag: Boolean, Tags: {{multi: true}},"
+    f" Kinds: {{multi: true}}}}}}\nempty: {{title: null}}\ndefaults: {{'{CONTOSO}:Flag': false}}\n"
+    "lookup: {kinds: {Ann: Employee}}\nwhere: '[A] <> \"nobody\"'"
+)
+ORDERLY_COLUMNS = "ABCLMDNSTKFG"
+
+
+def orderly_rows() -> list[list[Any]]:
+    texts = ["Ann", "True", "Zoë", "de-DE", "ann@x.org", "DE", "12", "2026-01-31T00:00:00Z", "a,b", "c", "TRUE", "8"]
+    full: dict[str, Any] = dict(zip(ORDERLY_COLUMNS, texts, strict=True))
+    bare = dict.fromkeys(ORDERLY_COLUMNS, "") | {"A": "Bob", "B": "false"}
+    null = {column: cell or None for column, cell in bare.items()}
+    return [
+        ["7", *row.values()]
+        for row in (full, bare, null, full | {"K": ["a", "", "b"]}, full | {"C": None}, full | {"A": "nobody"})
+    ]
+
+
+@pytest.mark.parametrize("more_columns", [0, 20, 250, 300])
+def test_a_row_in_order_is_never_looked_at_twice(more_columns: int) -> None:
+    bound = bind(ORDERLY, *ORDERLY_COLUMNS, *(f"X{n}" for n in range(more_columns)), more=ORDERLY_MORE)
+    space = bound.map.__globals__
+    careful = space["careful"]
+
+    def twice(_: object) -> None:
+        raise AssertionError("looked at twice")
+
+    space.update(careful=twice, warnings=twice)
+    for row in orderly_rows():
+        cells = [*row, *(["x"] * more_columns)]
+        assert bound.map_with_warnings(cells) == careful(cells)
+        assert bound.map(cells) == careful(cells)[0]
+
+
+def test_orderly_rows_come_out_whole() -> None:
+    bound = bind(ORDERLY, *ORDERLY_COLUMNS, more=ORDERLY_MORE)
+    full, bare, *_, filtered = [bound.map(row) for row in orderly_rows()]
+    assert full == {
+        "schemas": [*SCHEMAS, CONTOSO],
+        "externalId": "7",
+        "userName": "ann@x.org",
+        "active": True,
+        "title": "Zoë",
+        "displayName": "Ann",
+        "nickName": "Zoë",
+        "name": {"givenName": "Ann", "familyName": "Zoë"},
+        "profileUrl": "2026-11-24",
+        "userType": "Employee",
+        "locale": "de-DE",
+        "emails": [{"type": "work", "value": "ann@x.org", "primary": True}, {"type": "home", "value": "ann@x.org"}],
+        "addresses": [{"type": "work", "primary": True, "locality": "Ann", "country": "DE"}],
+        "phoneNumbers": [{"type": "work", "value": "Zoë"}],
+        "roles": [{"primary": True, "value": "Employee"}],
+        CONTOSO: {
+            "Level": 12,
+            "Since": "2026-01-31T00:00:00Z",
+            "Tags": ["a", "b"],
+            "Kinds": ["c"],
+            "Flag": True,
+            "Source": "hr",
+        },
+        ENTERPRISE: {"department": "Zoë", "manager": {"value": "8"}},
+    }
+    assert bare == {
+        "schemas": [*SCHEMAS, CONTOSO],
+        "externalId": "7",
+        "userName": "bob@x.org",
+        "active": False,
+        "title": None,
+        "displayName": "Bob",
+        "name": {"givenName": "Bob"},
+        "profileUrl": "2026-11-24",
+        "locale": "en-US",
+        "addresses": [{"type": "work", "primary": True, "locality": "Bob"}],
+        "roles": [{"primary": True, "value": "Employee"}],
+        CONTOSO: {"Flag": False, "Source": "hr"},
+    }
+    assert filtered is FILTERED
+
+
+def test_what_no_column_says_is_never_odd() -> None:
+    bound = bind('title: "[A]"\nlocale: Now()\naddresses[type eq "work"].country: Germany', "A")
+    found, warnings = bound.map_with_warnings(["7", "n\ufffd"])
+    assert isinstance(found, dict)
+    assert (found["locale"], found["addresses"][0]["country"]) == ("11/24/2026 9:30:00 AM", "Germany")
+    assert [fault.column for fault in warnings] == ["A"]
+
+
+def test_what_takes_a_second_look_is_warned_of_all_the_same() -> None:
+    bound = bind('active: "[Status]"\ntitle: Join("", [A], [B])', "Status", "A", "B")
+    odd = Fault(
+        message="title, made of 'A' and 'B', has characters that look misread",
+        advice="declare the file's encoding in the feed file",
+        column="A, B",
+    )
+    found = [bound.map_with_warnings(["7", status, "n\ufffd", ""]) for status in ("True", "tRUE")]
+    assert found == [(user(active=True, title="n\ufffd"), (odd,))] * 2
+
+
+def test_an_expression_that_makes_something_odd_is_warned_of() -> None:
+    bound = bind('title: Append([A], "\ufffd")\nlocale: Replace([A], "x", , , "\\"")', "A")
+    found, warnings = bound.map_with_warnings(["7", "x"])
+    assert isinstance(found, dict)
+    assert warnings == bound.warnings(found)
+    assert [fault.message for fault in warnings] == [
+        "'A', which becomes title, has characters that look misread",
+        "'A', which becomes locale, is not a language tag (BCP 47)",
+    ]
+
+
 def test_what_entra_would_take_is_a_warning_and_not_a_fault() -> None:
     bound = bind(
         f"""
@@ -522,6 +721,7 @@ def test_what_entra_would_take_is_a_warning_and_not_a_fault() -> None:
     assert isinstance(good, dict)
     assert isinstance(odd, dict)
     assert bound.warnings(good) == ()
+    assert bound.map_with_warnings(["7", "n/a", "en_US", "USA", "7"]) == (odd, bound.warnings(odd))
     assert [(fault.column, fault.message) for fault in bound.warnings(odd)] == [
         ("Mail", "'Mail', which becomes emails[type eq \"work\"].value, does not look like a mail address"),
         ("Locale", "'Locale', which becomes locale, is not a language tag (BCP 47)"),
@@ -539,6 +739,9 @@ def test_what_entra_would_take_is_a_warning_and_not_a_fault() -> None:
         (["7", "a", "b\ufffd", "8"], ["Nick"]),
         (["7", "a\u00a0", "b\ufffd", "8"], ["Nick"]),
         (["7", "a\x85", "b", "8"], ["Title"]),
+        (["7" * 17, "a", "b", "8"], ["Id"]),
+        (["7\ufffd", "a", "b", "8"], ["Id"]),
+        ([None, "a", "b", "8"], []),
         (["7", "a\nb", "b", "8"], []),
         (["7", "t" * 128, "b", "8"], []),
         (["7", "t" * 129, "b", "8"], ["Title"]),
