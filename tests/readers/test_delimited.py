@@ -8,9 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from connector.errors import Fault
 from connector.readers import BadRow, Table
 from connector.readers.text import BLOCK
-from tests.readers.reading import rows_of, table_of, unusable
+from tests.readers.reading import faults_of, rows_of, table_of, unusable
 
 TOO_FEW = "the row has 1 field where the header has 2"
 
@@ -212,6 +213,146 @@ def test_a_trailers_count_is_checked() -> None:
 def test_a_trailer_longer_than_a_block_is_held_back() -> None:
     trailer = b"".join(b"T%d %s\n" % (n, b"x" * 1_000) for n in range(200))
     assert rows_of(b"id,name\n1,a\n" + trailer, footer=200) == [["1", "a"]]
+
+
+NAMES = "the first row must name the columns, or list them under file: header"
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b",,\n1,2,3\n", Fault(message="the header row has no column names", advice=NAMES)),
+        (
+            b"id,name,id\n1,2,3\n",
+            Fault(
+                message="two columns have the same name, 'id' (columns 1 and 3)",
+                advice="rename one of them in the export",
+                column="id",
+            ),
+        ),
+        (
+            b'id,"name\n1,2\n',
+            Fault(
+                message="a quote in the header row is never closed, or not doubled",
+                advice="correct the header row, or file: quote",
+            ),
+        ),
+        (
+            b"id,na\0me\n" + b"1,abcdefg\n" * 10,
+            Fault(message="the header row cannot be decoded", advice="say file: encoding in the feed file"),
+        ),
+        (
+            b"id," + b"x" * 5_000_000 + b"\n1,2\n",
+            Fault(message="the header row cannot be decoded", advice="say file: encoding in the feed file"),
+        ),
+        (
+            b"id;a,b\n1;2,3\n",
+            Fault(
+                message="the delimiter could be ',' or ';': each gives all rows the same number of fields",
+                advice="say file: delimiter in the feed file",
+            ),
+        ),
+        (b"\n", Fault(message="the file is empty", advice="if nobody is to be changed, send the header row alone")),
+    ],
+)
+def test_a_header_that_cannot_be_used_comes_with_what_to_do(data: bytes, fault: Fault) -> None:
+    assert faults_of(data) == [fault]
+
+
+REPEATED = Fault(message="the row repeats the header", advice="were two files joined? send them one by one")
+LINES = ["id,name", "1,a", "2", "3,b,c", "id,name", "", "4,d", "id,x", "6\0,f", "7,\xe9", "8,g", "9,h,\xff"]
+SAID = [
+    (1, ["1", "a"]),
+    Fault(message="the row has 1 field where the header has 2", advice="fill the row up with empty fields"),
+    Fault(message="the row has 3 fields where the header has 2", advice="quote the values that hold the delimiter"),
+    REPEATED,
+    (5, ["4", "d"]),
+    (6, ["id", "x"]),
+    Fault(message="the value has a NUL character", advice="correct the export", column="id"),
+    Fault(
+        message="the value has bytes that are not in the file's encoding",
+        advice="correct the export, or file: encoding",
+        column="name",
+    ),
+    (9, ["8", "g"]),
+    Fault(
+        message="the value has bytes that are not in the file's encoding",
+        advice="correct the export, or file: encoding",
+    ),
+]
+
+
+@pytest.mark.parametrize("quoted", [0, 1, 40])
+@pytest.mark.parametrize("spoilt", [False, True])
+@pytest.mark.parametrize(("before", "end"), [(0, "\n"), (0, "\r\n"), (0, "\r"), (3, "\n"), (17_000, "\n")])
+def test_rows_are_the_same_however_many_have_quotes(quoted: int, before: int, end: str, *, spoilt: bool) -> None:
+    header, *lines = LINES if spoilt else [line for line in LINES if line.isascii() and "\0" not in line]
+    said = SAID if spoilt else [*SAID[:6], (7, ["8", "g"])]
+    more = [[f"q{number}", 'x"'] for number in range(quoted)]
+    text = end.join([header, *["0,z"] * before, *lines, *(f'"{first}","x"""' for first, _ in more), ""])
+    found = [
+        item.fault if isinstance(item, BadRow) else (item[0] - before, item[1])
+        for item in table_of(text.encode("latin-1"), encoding="utf-8", delimiter=",", quote='"')
+    ]
+    numbered = [(len(said) + number, row) for number, row in enumerate(more, start=1)]
+    assert found == [(number - before, ["0", "z"]) for number in range(1, before + 1)] + said + numbered
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_row_of_quotes_is_read_whole_across_the_seams_of_blocks(end: str) -> None:
+    for length in range(BLOCK - 8, BLOCK + 4):
+        filler = "x" * (length - len(f"id,name{end}1,{end}"))
+        text = f'id,name{end}1,{filler}{end}2,"a{end}""b"""{end}3,c{end}'
+        assert rows_of(text.encode()) == [["1", filler], ["2", f'a{end}"b"'], ["3", "c"]]
+
+
+def test_what_is_wrong_with_quotes_comes_with_what_to_do() -> None:
+    data = b'id,name\n1,a\n2,"b\n3,"c"d\n4,e\n5,"f\n6,g\n7,' + b"h" * 131_073 + b"\n8,i\n"
+    malformed = Fault(
+        message="text follows a closing quote, or a quote that opens in this row is closed in another",
+        advice="double the quotes that are part of a value",
+    )
+    never = Fault(
+        message="a quote that opens in this row is never closed",
+        advice="close it, or double it if it is part of the value",
+    )
+    long = Fault(
+        message="a field has more than 131,072 characters", advice="no attribute holds as much: correct the export"
+    )
+    rows = list(table_of(data))
+    assert [row.fault if isinstance(row, BadRow) else row for row in rows] == [
+        (1, ["1", "a"]), malformed, malformed, (4, ["4", "e"]), never, (6, ["6", "g"]), long, (8, ["8", "i"])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("quote", ['"', "'", "none"])
+def test_the_longest_field_is_read(quote: str) -> None:
+    field = "x" * 131_072
+    for mark in {"", quote} - {"none"}:
+        for more, expected in (("", ["1", field]), ("x", "a field has more than 131,072 characters")):
+            data = f"id,name\n1,{mark}{field}{more}{mark}\n2,b\n".encode()
+            assert rows_of(data, delimiter=",", quote=quote) == [expected, ["2", "b"]]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 9])
+def test_who_looks_at_few_columns_is_given_those_of_every_row(count: int) -> None:
+    lines = ["a,b,c,d,e,f,g,h", "1,2,3,4,5,6,7,8", "a,b,c,d,e,f,g,h", "a,2,3,4,5,6,7,8", "", "1,2", "9,2,3,4,5,6,7,8"]
+    for more in ([], ['"1",2,3,4,5,6,7,8'], ['"1","2","3","4","5","6","7","8"'] * 9):
+        data = "\n".join([*lines, *more]).encode()
+        whole, some = table_of(data), table_of(data)
+        assert isinstance(some, Table)
+        for row, part in zip(whole, some.leading(count), strict=True):
+            if isinstance(row, BadRow):
+                assert part == row
+            else:
+                assert isinstance(part, tuple)
+                assert (part[0], part[1][:count]) == (row[0], row[1][:count])
+
+
+def test_who_looks_at_few_columns_of_many_is_given_no_more_than_one_piece_beside_them() -> None:
+    table = table_of(b"a,b,c,d,e,f,g,h\n1,2,3,4,5,6,7,8\n")
+    assert isinstance(table, Table)
+    assert list(table.leading(2)) == [(1, ["1", "2", "3,4,5,6,7,8"])]
 
 
 @given(
