@@ -3,7 +3,11 @@ from __future__ import annotations
 import pytest
 
 from connector.errors import Fault
+from connector.feed import FileOptions
+from connector.readers.detect import text_format
+from connector.readers.table import Unreadable
 from connector.readers.text import BLOCK, EVIDENCE, MAX_LINE, is_junk
+from connector.readers.trailer import check_trailer
 from tests.readers.reading import faults_of, rows_of, table_of, unusable
 
 UNDECODABLE = "the value has bytes that are not in the file's encoding"
@@ -227,6 +231,112 @@ def test_content_that_belies_the_name_is_unusable(extension: str) -> None:
                 advice="say file: format in the feed file",
             )
         ]
+
+
+KINDS = {
+    "xml": [
+        "<a/>", "<a>", "<a b='1'>", "<a\nb='1'>", "<x:a>", "<_a.b-c>", "<ä>", "<?xml version='1.0'?>", "<!-- x --><a/>",
+        "\ufeff \t\r\n<a/>",
+    ],
+    "json": [
+        "[]", "[", "[ \n", "[[1]]", "[{", '["a"]', "[1]", "[-1]", "[true]", "[ false]", "[null]", "{}", "{", '{"a": 1}',
+        '{"a": 1}\n', '{"a":\n{"b": 1}}', '{"a": 1},\n{"b": 1}', '{"a": 1}\n"b"', '\ufeff{"a": 1}',
+        '{"Operations": [1]}', '{"operations": [{"method": "POST"}]}', '{"Operations": [{"data": {"path": 1}}]}',
+    ],
+    "jsonl": ['{"a": 1}\n{"a": 2}', '{"a": 1} \r\n\n  {"a": 2}'],
+    "scim": [
+        '{"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"]}',
+        '{"Operations": [{"method": "POST"}]}', '{"Operations" :\n[ {"x": 1, "bulkId": 1',
+        '{"Operations":[{"path" : "/"}]}', '{"Operations": [{"method": "POST"}]}\n{"Operations": []}',
+    ],
+    "csv": [
+        "<", "<1>", "< a>", "<a", "<a;b", "[a]", "[tru", "[nul,", "[Id],[Name]", "{a}", "{1}", "a,b\n1,2", "#",
+        "a<b/>", "a\n{", "",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in KINDS.items() for text in texts])
+def test_the_content_says_what_a_file_is(kind: str, text: str) -> None:
+    for name in ("people", "people.csv", "people.txt"):
+        assert text_format(text.encode(), name=name, options=FileOptions()) == kind
+    assert text_format(text.encode("utf-16"), name="people", options=FileOptions()) == kind
+    assert text_format(text.encode("utf-16-be"), name="people", options=FileOptions(encoding="utf-16-be")) == kind
+
+
+def test_the_feed_says_what_a_file_is_whatever_is_in_it() -> None:
+    assert text_format(b"<a/>", name="people.json", options=FileOptions(format="csv")) == "csv"
+    assert text_format(b"<a/>", name="people.json", options=FileOptions(columns={"a": 3})) == "fixed"
+    assert text_format(b"<html>", name="people.json", options=FileOptions(format="xml")) == "xml"
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.ndjson", "X.JSONL"])
+def test_one_object_is_a_line_of_json_where_the_name_says_so(name: str) -> None:
+    assert text_format(b'{"a": 1}', name=name, options=FileOptions()) == "jsonl"
+
+
+@pytest.mark.parametrize(
+    ("head", "utf_16"),
+    [
+        ("ab,é\n".encode("utf-16-le"), True),
+        ("ab,é\n".encode("utf-16-be"), True),
+        ("日本".encode("utf-16-le") + b"a\0" * 3, True),
+        (b"a\0" * 8 + b"bb" * 9, False),
+        (b"a\0" * 48 + b"\0\0", True),
+        (b"a\0" * 47 + b"\0\0" * 2, False),
+        (b"\0" * 20, False),
+        (b"\x02" * 20, False),
+    ],
+)
+def test_text_with_every_other_byte_zero_seems_to_be_utf_16(head: bytes, *, utf_16: bool) -> None:
+    with pytest.raises(Unreadable) as caught:
+        text_format(head, name="people", options=FileOptions())
+    assert (caught.value.message, caught.value.advice) == (
+        (
+            "the file seems to be UTF-16 without a byte order mark",
+            "say file: encoding in the feed file (utf-16-le)",
+        )
+        if utf_16
+        else (
+            "the file is binary: no format that can be read",
+            "send CSV, JSON, XML, XLSX or fixed-width text",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "trailer", "stated"),
+    [
+        ("rows=([0-9]+)", "a\nrows=2", 2),
+        ("rows=([0-9]+)", "rows=2\nrows=3", 2),
+        ("rows=([0-9]+)?", "rows=\n", None),
+        ("rows=([a-z]+)", "rows=two", None),
+        ("rows=([0-9]+)", "rows: 2", None),
+        ("rows=([0-9]+)", "", None),
+        ("rows=([0-9]+)", "rows=1234", 1234),
+    ],
+)
+def test_a_trailer_states_a_count_or_the_file_is_unusable(pattern: str, trailer: str, stated: int | None) -> None:
+    options = FileOptions(footer={"lines": 2, "count": pattern})
+    lines = trailer.splitlines()
+    if stated is not None:
+        check_trailer(lines, options, rows=stated)
+    with pytest.raises(Unreadable) as caught:
+        check_trailer(lines, options, rows=1_000)
+    found = (caught.value.message, caught.value.advice, caught.value.column)
+    if stated is None:
+        assert found == (
+            "no trailer line states a count of rows as file: footer: count describes it",
+            "the file may have arrived in part; if it did not, correct the pattern",
+            "file.footer.count",
+        )
+    else:
+        message = f"the trailer states {stated:,} rows, but the file has 1,000"
+        assert found == (message, "the file may have arrived in part: send it again", "")
+
+
+def test_a_trailer_need_not_state_a_count() -> None:
+    check_trailer(["T,9"], FileOptions(footer={"lines": 1}), rows=1)
 
 
 def test_json_like_headers_are_still_csv() -> None:
