@@ -141,13 +141,9 @@ class _Token:
     literal: str = ""
 
 
-_PARTS: Final = {"y": "year", "M": "month", "g": "era", "z": "zone", "K": "zone", "Z": "zone"}
-_DATE_PARTS: Final = frozenset({"year", "month", "day", "weekday"})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DateFormat:
-    """A compiled .NET format string, for reading and for writing. `parts` is what of a date it holds."""
+    """A compiled .NET format string, for reading and for writing. `parts` is what it holds of a date, not of a time."""
 
     text: str
     parts: frozenset[str]
@@ -184,10 +180,9 @@ class DateFormat:
 def date_format(text: str) -> DateFormat:
     """Compiles a .NET format string. Raises FormatError where .NET would refuse it."""
     tokens = _tokens(_expanded(text))
-    parts = frozenset(_part(token) for token in tokens if token.symbol)
     return DateFormat(
         text=text,
-        parts=parts,
+        parts=frozenset(part for token in tokens for part in _parts(token)),
         tokens=tokens,
         pattern=_pattern(tokens, between=""),
         spaced_pattern=_pattern(tokens, between=r"\s*+"),
@@ -199,11 +194,10 @@ def conversion_fault(source: DateFormat, target: DateFormat) -> str | None:
 
     .NET fills what `source` leaves out of a date with today's date: an answer that changes by the day is refused.
     """
-    wanted, given = target.parts & _DATE_PARTS, source.parts & _DATE_PARTS
-    if "year" in given:
-        return None
-    missing = sorted(wanted - given if "weekday" not in wanted else (wanted | {"year"}) - given)
-    if not missing:
+    # Which weekday it is depends on the year.
+    wanted = target.parts | ({"year"} if "weekday" in target.parts else set())
+    missing = sorted(wanted - source.parts)
+    if "year" in source.parts or not missing:
         return None
     return f"the output asks for the {missing[0]}, which the input format does not hold"
 
@@ -267,14 +261,14 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
     raise FormatError("the quoted text in the date format has no end", start)
 
 
-def _part(token: _Token) -> str:
+def _parts(token: _Token) -> tuple[str, ...]:
     if token.symbol == "d":
-        return "day" if token.count <= 2 else "weekday"
-    return _PARTS.get(token.symbol, "time")
+        return ("day",) if token.count <= 2 else ("weekday",)
+    return {"y": ("year",), "M": ("month",)}.get(token.symbol, ())
 
 
 def _names(names: list[str]) -> str:
-    return "(?i:" + "|".join(sorted(names, key=len, reverse=True)) + ")"
+    return "(?i:" + "|".join(names) + ")"
 
 
 # ParseExact never gives a digit back, so the patterns are possessive.
@@ -316,7 +310,7 @@ def _pattern(tokens: tuple[_Token, ...], *, between: str) -> re.Pattern[str]:
             pieces.append("")
         else:
             pieces.append(re.escape(token.literal))
-    return re.compile(between + between.join(pieces) + between if between else "".join(pieces))
+    return re.compile(between + between.join(pieces) + between)
 
 
 _FIELDS: Final = {"y": "year", "h": "hour", "H": "hour", "m": "minute", "s": "second"}
@@ -327,7 +321,7 @@ def _moment(form: DateFormat, found: re.Match[str], styles: Styles) -> Moment | 
     fields = dict(zone_fields("Z")) if form.text == "U" else {}
     specifiers = [token for token in form.tokens if token.symbol]
     for token, piece in zip(specifiers, found.groups(), strict=True):
-        for name, value in _fields(token, piece or ""):
+        for name, value in _fields(token, piece):
             # A part that is written twice must be the same both times.
             if fields.setdefault(name, value) != value:
                 return None
@@ -335,6 +329,7 @@ def _moment(form: DateFormat, found: re.Match[str], styles: Styles) -> Moment | 
 
 
 def _fields(token: _Token, piece: str) -> list[tuple[str, int]]:
+    """What the text of a specifier says; None, as "" does, where an F is missing with its full stop."""
     symbol, count = token.symbol, token.count
     if symbol in _FIELDS:
         value = int(piece)
@@ -412,7 +407,7 @@ def _hour(fields: dict[str, int]) -> int | None:
     if "twelve" in fields:
         # hh without tt is a time before noon.
         return None if hour > 12 else hour % 12 + (12 if afternoon else 0)
-    if afternoon is not None and "hour" in fields and (hour >= 12) != bool(afternoon):
+    if afternoon is not None and (hour >= 12) != bool(afternoon):
         return None
     return hour
 

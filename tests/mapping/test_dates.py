@@ -32,6 +32,9 @@ WRITTEN = [
     ("yyyy-MM-ddTHH:mm:ssZ", "2009-06-05T13:04:07Z"),
     ("'yyyy' \"MM\" \\d dd", "yyyy MM d 05"),
     ("'it\\'s' d.", "it's 5."),
+    ("yyyyXMM 'q' Z'x' H\\Zm", "2009X06 q Zx 13Z4"),
+    ("yyyyyyyy dddddddd MMMMMMMM", "00002009 Friday June"),
+    ("hhh HHH mmm sss ttt zzzz gg", "01 13 04 07 PM +00:00 A.D."),
     ("%d", "5"),
     ("%h", "1"),
     ("h%m", "14"),
@@ -84,10 +87,37 @@ def test_months_and_weekdays_have_their_english_names() -> None:
         assert [form.parse(text.upper()) for text in written] == [Moment(wall=wall) for wall in walls]
 
 
-def test_an_empty_fraction_takes_its_full_stop_along() -> None:
-    whole = Moment(wall=datetime(2009, 6, 5, 13, 4, 7))  # noqa: DTZ001  # as .NET keeps it
-    assert date_format("ss.FFF").format(whole) == "07"
-    assert date_format("ss.fff").format(whole) == "07.000"
+@pytest.mark.parametrize(
+    ("hour", "expected"),
+    [(0, "12 12 0 00 A AM"), (1, "1 01 1 01 A AM"), (11, "11 11 11 11 A AM"), (12, "12 12 12 12 P PM"),
+     (13, "1 01 13 13 P PM"), (23, "11 11 23 23 P PM")],
+)  # fmt: skip
+def test_hours_are_written_by_the_clock_of_12_and_of_24(hour: int, expected: str) -> None:
+    wall = datetime(2009, 12, 25, hour, 3, 8)  # noqa: DTZ001  # as .NET keeps it
+    assert date_format("h hh H HH t tt").format(Moment(wall=wall)) == expected
+    assert date_format("M MM d dd m mm s ss").format(Moment(wall=wall)) == "12 12 25 25 3 03 8 08"
+
+
+@pytest.mark.parametrize(
+    ("form", "microsecond", "expected"),
+    [
+        ("ss.FFF", 0, "07"),
+        ("ss.fff", 0, "07.000"),
+        ("ss.FFF", 50_000, "07.05"),
+        ("ss.FFFFFFF", 100, "07.0001"),
+        ("yyyy-MM-dd HH:mm:ss.FFF", 0, "2009-06-05 13:04:07"),
+        ("ss:FFF", 0, "07:"),
+        ("ss'a.'FFF", 0, "07a"),
+        ("ss'.a'FFF", 0, "07.a"),
+        ("ss.K", 0, "07."),
+        ("FFss", 0, "07"),
+        ("FFss", 500_000, "507"),
+        ("ss.F.F", 0, "07"),
+    ],
+)
+def test_an_empty_fraction_takes_its_full_stop_along(form: str, microsecond: int, expected: str) -> None:
+    wall = datetime(2009, 6, 5, 13, 4, 7, microsecond)  # noqa: DTZ001  # as .NET keeps it
+    assert date_format(form).format(Moment(wall=wall)) == expected
 
 
 READ = [
@@ -120,6 +150,29 @@ READ = [
     ("yyyy-MM-dd", "  2009-06-05\t", "2009-06-05 00:00:00"),
     ("yyyy.MM.dd yyyy", "2009.06.05 2009", "2009-06-05 00:00:00"),
     ("r", "Fri, 05 Jun 2009 13:04:07 GMT", "2009-06-05 13:04:07"),
+    ("y-M-d", "9-6-5", "2009-06-05 00:00:00"),
+    ("yyy-MM-dd", "999-12-31", "0999-12-31 00:00:00"),
+    ("yyyyy-MM-dd", "02009-06-05", "2009-06-05 00:00:00"),
+    ("yyyy-MM-dd HHHmmmsss", "2009-06-05 130407", "2009-06-05 13:04:07"),
+    ("yyyy-MM-dd HH:mm tt", "2009-06-05 12:30 PM", "2009-06-05 12:30:00"),
+    ("yyyy-MM-dd HH:mm tt", "2009-06-05 11:59 AM", "2009-06-05 11:59:00"),
+    ("yyyy-MM-dd hh:mm tt", "2009-06-05 12:30 PM", "2009-06-05 12:30:00"),
+    ("yyyy-MM-dd tt", "2009-06-05 AM", "2009-06-05 00:00:00"),
+    ("yyyy g", "2009 A.D.", "2009-01-01 00:00:00"),
+    ("yyyy gg", "2009 ad", "2009-01-01 00:00:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00-07:30", "2009-06-05 07:30:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00+05:45", "2009-06-04 18:15:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00+13:59", "2009-06-04 10:01:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00+14:00", "2009-06-04 10:00:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00-14:00", "2009-06-05 14:00:00"),
+    ("yyyy-MM-dd ss:FFF", "2009-06-05 03:", "2009-06-05 00:00:03"),
+    ("yyyy-MM-dd ss:FFF", "2009-06-05 03:5", "2009-06-05 00:00:03.500000"),
+    ("ss.FF yyyy", "07 2009", "2009-01-01 00:00:07"),
+    ("yyyy-MM-dd ss.FFF", "2009-06-05 03.", "2009-06-05 00:00:03"),
+    ("yyyy.MM.dd ss.F", "2009.06.05 03", "2009-06-05 00:00:03"),
+    ("yyyyXMM", "2009X06", "2009-06-01 00:00:00"),
+    ("yyyy\\'MM", "2009'06", "2009-06-01 00:00:00"),
+    ("yyyy 'it\\'s' MM", "2009 it's 06", "2009-06-01 00:00:00"),
 ]
 
 
@@ -128,6 +181,20 @@ def test_a_format_reads_what_dotnet_reads(form: str, source: str, expected: str)
     moment = date_format(form).parse(source)
     assert moment is not None
     assert str(moment.wall) == expected
+
+
+def test_a_date_is_read_to_100_nanoseconds() -> None:
+    wall = datetime(2009, 6, 5, 1, 2, 3, 123456)  # noqa: DTZ001  # as .NET keeps it
+    for form, source, tick in (
+        ("o", "2009-06-05T01:02:03.1234567", 7),
+        ("yyyy-MM-ddTHH:mm:ss.FFFFFFF", "2009-06-05T01:02:03.1234569", 9),
+        ("yyyy-MM-ddTHH:mm:ss.ffffff", "2009-06-05T01:02:03.123456", 0),
+    ):
+        assert date_format(form).parse(source) == Moment(wall=wall, tick=tick)
+
+
+def test_a_year_alone_is_its_first_day() -> None:
+    assert value('FormatDateTime([d], , "yyyy", "ddd yyyy-MM-dd")', d="2009") == "Thu 2009-01-01"
 
 
 UNREADABLE = [
@@ -141,6 +208,14 @@ UNREADABLE = [
     ("yyyy-MM-dd hh:mm", "2009-06-05 13:00"),
     ("yyyy-MM-dd HH:mm tt", "2009-06-05 13:30 AM"),
     ("yyyy-MM-dd h t", "2009-06-05 1 p"),
+    ("yyyy-MM-dd HH:mm tt", "2009-06-05 12:30 AM"),
+    ("yyyy-MM-dd HH:mm tt", "2009-06-05 11:59 PM"),
+    ("yyyy-MM-dd tt", "2009-06-05 PM"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00+14:01"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00-14:01"),
+    ("yyyy-MM-dd ss.FFF", "2009-06-05 03:5"),
+    ("yyyy-MM-dd ss:FFF", "2009-06-05 03"),
+    ("yyyy-MM-dd HHHmm", "2009-06-05 1304x"),
     ("dddd yyyy-MM-dd", "Monday 2009-06-05"),
     ("yyyy-MM-ddzzz", "2009-06-05"),
     ("yyyy-MM-ddzzz", "2009-06-05Z"),
@@ -165,6 +240,7 @@ def test_reading_is_strict(form: str, source: str) -> None:
         ("", 0, "the date format is empty"),
         ("q", 0, "a format of the single letter 'q' does not exist in .NET; write %q"),
         ("yyyy 'x", 5, "the quoted text in the date format has no end"),
+        ("yyyy 'x\\", 5, "the quoted text in the date format has no end"),
         ("yyyy%", 4, "% must stand before one format letter"),
         ("%%d", 0, "% must stand before one format letter"),
         ("yyyy\\", 4, "nothing follows the backslash"),
@@ -225,6 +301,13 @@ def test_white_space_is_taken_where_the_styles_say(styles: str, taken: list[str]
             assert fault(text, d=source).reason == "does not have the date format d.M.yyyy"
 
 
+@pytest.mark.parametrize("names", ["Foo", "AssumeLocal,AssumeUniversal", "RoundtripKind,AssumeLocal"])
+def test_styles_that_dotnet_refuses_are_refused(names: str) -> None:
+    with pytest.raises(FormatError) as raised:
+        date_styles(names)
+    assert (raised.value.offset, str(raised.value)) == (0, raised.value.message)
+
+
 def test_styles_are_dotnets() -> None:
     assert date_styles("None") == Styles.NONE
     assert date_styles("DateTimeStyles.AssumeUniversal, AdjustToUniversal") == (
@@ -258,6 +341,7 @@ def test_styles_are_dotnets() -> None:
         ("", "U", "Friday, 05 June 2009 13:04:07", "13:04Z"),
         ("None", "U", "Friday, 05 June 2009 13:04:07", "13:04+00:00"),
         ("", "F", "Friday, 05 June 2009 13:04:07", "13:04"),
+        ("", "yyyy g HH:mm", "2009 A.D. 13:04", "13:04"),
     ],
 )
 def test_what_is_known_of_the_zone_of_a_date_that_was_read(styles: str, form: str, source: str, expected: str) -> None:
