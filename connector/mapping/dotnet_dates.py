@@ -367,10 +367,14 @@ def zone_fields(piece: str) -> list[tuple[str, int]]:
     return [("offset", (hours * 60 + minutes) * (-1 if piece[0] == "-" else 1)), ("offset_minutes", minutes)]
 
 
+def is_no_offset(fields: dict[str, int]) -> bool:
+    """Whether these fields say an offset that .NET refuses."""
+    return fields.get("offset_minutes", 0) > 59 or abs(fields.get("offset", 0)) > 14 * 60
+
+
 def _assembled(fields: dict[str, int], styles: Styles) -> Moment | None:
     hour = _hour(fields)
-    offset = fields.get("offset")
-    if hour is None or fields.get("offset_minutes", 0) > 59 or abs(offset or 0) > 14 * 60:
+    if hour is None or is_no_offset(fields):
         return None
     ticks = fields.get("ticks", 0)
     try:
@@ -386,16 +390,15 @@ def _assembled(fields: dict[str, int], styles: Styles) -> Moment | None:
         )
         if "weekday" in fields and "year" in fields and wall.weekday() != fields["weekday"]:
             return None
-        if offset:
-            wall -= timedelta(minutes=offset)
+        wall -= timedelta(minutes=fields.get("offset", 0))
     except (ValueError, OverflowError):
         return None
-    return Moment(wall=wall, tick=ticks % 10, zone=_kind(offset, utc="utc" in fields, styles=styles))
+    return Moment(wall=wall, tick=ticks % 10, zone=_kind(fields, styles))
 
 
-def _kind(offset: int | None, *, utc: bool, styles: Styles) -> Zone:
-    if offset is not None:
-        stays_utc = Styles.ADJUST_TO_UNIVERSAL in styles or (utc and Styles.ROUNDTRIP_KIND in styles)
+def _kind(fields: dict[str, int], styles: Styles) -> Zone:
+    if "offset" in fields:
+        stays_utc = Styles.ADJUST_TO_UNIVERSAL in styles or ("utc" in fields and Styles.ROUNDTRIP_KIND in styles)
         return Zone.UTC if stays_utc else Zone.LOCAL
     if styles & (Styles.ASSUME_LOCAL | Styles.ASSUME_UNIVERSAL):
         return Zone.UTC if Styles.ADJUST_TO_UNIVERSAL in styles else Zone.LOCAL

@@ -93,8 +93,13 @@ def present(side: Value, index: int, *, site: Site) -> str:
     """A side of a comparison by size. Raises ValueFault when it is empty."""
     written = text(side, index, site=site)
     if not written:
-        raise site.fault(index, "is empty and cannot be compared by size")
+        raise empty_side(index, site=site)
     return written
+
+
+def empty_side(index: int, *, site: Site) -> ValueFault:
+    """The fault of a side of a comparison by size that is empty."""
+    return site.fault(index, "is empty and cannot be compared by size")
 
 
 def condition(value: Value, *, site: Site) -> bool:

@@ -1,9 +1,10 @@
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.mapping.date_functions import now_text
 from connector.mapping.dotnet_dates import (
     STANDARD,
     FormatError,
@@ -421,6 +422,16 @@ def test_formats_may_come_from_the_row() -> None:
     )
 
 
+def test_a_date_of_spaces_alone_is_missing() -> None:
+    for text in ('FormatDateTime([d], , "yyyy", "yyyy")', "CDate([d])", 'DateAdd("d", 1, [d])', "NumFromDate([d])"):
+        assert value(text, d=" \t") is None
+
+
+def test_styles_hold_for_formats_from_the_row_too() -> None:
+    text = 'FormatDateTime([d], "AllowInnerWhite", [in], [out])'
+    assert value(text, d="1 . 2.2024", **{"in": "d.M.yyyy", "out": "yyyy-MM-dd"}) == "2024-02-01"
+
+
 def test_a_date_that_is_missing_stays_missing() -> None:
     for text in (
         'FormatDateTime([d], , "yyyy", "yyyy")', "CDate([d])", 'DateAdd("d", 1, [d])', 'DateDiff("d", Now(), [d])',
@@ -444,10 +455,34 @@ def test_a_date_that_is_missing_stays_missing() -> None:
         ("Monday, March 16, 2020 1:02 pm", "3/16/2020 1:02:00 PM"),
         ("Mon, 16 Mar 2020 13:04:07 GMT", "3/16/2020 1:04:07 PM"),
         (" 2020-03-16 ", "3/16/2020 12:00:00 AM"),
+        ("2020-03-16T11:59:59", "3/16/2020 11:59:59 AM"),
+        ("2020-03-16T12:00:00", "3/16/2020 12:00:00 PM"),
+        ("3/16/2020 12:00 am", "3/16/2020 12:00:00 AM"),
+        ("3/16/2020 12:30 Pm", "3/16/2020 12:30:00 PM"),
+        ("3/16/2020 1:30 pM", "3/16/2020 1:30:00 PM"),
+        ("2020-03-16T00:00:00.5", "3/16/2020 12:00:00 AM"),
+        ("2020-03-16 00:00+14:00", "3/15/2020 10:00:00 AM"),
+        ("2020-03-16 00:00 -1400", "3/16/2020 2:00:00 PM"),
+        ("2020-03-16 00:00 UTC", "3/16/2020 12:00:00 AM"),
+        ("5 May 2020", "5/5/2020 12:00:00 AM"),
+        ("Thursday, 31 December 2020", "12/31/2020 12:00:00 AM"),
     ],
 )
 def test_cdate_reads_common_forms_as_utc(source: str, expected: str) -> None:
     assert value("CDate([d])", d=source) == expected
+
+
+def test_a_date_is_read_without_a_format_to_100_nanoseconds() -> None:
+    wall = datetime(2020, 3, 16, 23, 59, 59, 123456)  # noqa: DTZ001  # as .NET keeps it
+    for source, tick in (("2020-03-16T23:59:59.1234567Z", 7), ("2020-03-16 11:59:59.123456 PM", 0)):
+        assert read_date(source) == Moment(wall=wall, tick=tick, zone=Zone.UTC)
+    half = datetime(2020, 3, 16, 0, 0, 0, 500_000)  # noqa: DTZ001  # as .NET keeps it
+    assert read_date("2020-03-16T00:00:00.5") == Moment(wall=half, zone=Zone.UTC)
+
+
+def test_now_is_the_landing_time_in_utc() -> None:
+    landed = datetime(2026, 11, 24, 1, 30, tzinfo=timezone(timedelta(hours=2)))
+    assert now_text(landed) == "11/23/2026 11:30:00 PM"
 
 
 @pytest.mark.parametrize(
@@ -461,6 +496,15 @@ def test_cdate_reads_common_forms_as_utc(source: str, expected: str) -> None:
         "Tue, 16 Mar 2020",
         "2020-03-16T25:00:00",
         "13:00 PM",
+        "3/16/2020 13:00 PM",
+        "3/16/2020 0:30 AM",
+        "2020-03-16x",
+        "2020-03-16 00:00+14:01",
+        "2020-03-16 00:00-01:60",
+        "2020-03-16 00:60",
+        "0000-01-01",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
     ],
 )
 def test_cdate_never_guesses(source: str) -> None:
@@ -488,6 +532,17 @@ def test_cdate_never_guesses(source: str) -> None:
         ('DateDiff("d", "2024-01-01T23:00:00", "2024-01-02T22:59:59")', "0"),
         ('DateDiff("d", "2024-01-02T23:00:00", "2024-01-01T22:59:59")', "-1"),
         ('DateDiff("h", "2024-01-01T00:30:00", "2024-01-01T02:29:59")', "1"),
+        ('DateDiff("s", "2024-01-01T00:00:00.0000001", "2024-01-01T00:00:01")', "0"),
+        ('DateDiff("s", "2024-01-01T00:00:00.0000001", "2024-01-01T00:00:01.0000001")', "1"),
+        ('DateDiff("s", "2024-01-01T00:00:01.0000001", "2024-01-01T00:00:00")', "-1"),
+        ('DateDiff("s", "2024-01-01T00:00:00", "2024-01-01T00:00:00.9999999")', "0"),
+        ('DateDiff("s", "0001-01-01", "9999-12-31T23:59:59")', "315537897599"),
+        ('DateDiff("n", "2024-01-01T00:00:30", "2024-01-01T00:02:29")', "1"),
+        ('DateDiff("ww", "0001-01-01", "9999-12-31")', "521722"),
+        ('DateAdd("d", -1, "0001-01-02")', "1/1/0001 12:00:00 AM"),
+        ('DateAdd("m", 1, "9999-11-30")', "12/30/9999 12:00:00 AM"),
+        ('DateAdd("m", -12, "0002-01-31")', "1/31/0001 12:00:00 AM"),
+        ('DateAdd("ww", 2, "2024-02-20")', "3/5/2024 12:00:00 AM"),
         ("DateFromNum(0)", "1/1/1601 12:00:00 AM"),
         ('NumFromDate("1601-01-01T00:00:00.0000001Z")', "1"),
     ],

@@ -58,6 +58,9 @@ CASES: list[tuple[str, dict[str, Cell], Value]] = [
     ('IIF([a] = "USA", "same", "other")', {"a": "usa"}, "other"),
     ('IIF(CDate([a]) < [b], "before", "after")', {"a": "2024-12-31", "b": "2025-01-01"}, "before"),
     ('IIF(CDate([a]) = "2024-12-31T00:00:00Z", "same", "other")', {"a": "12/31/2024"}, "same"),
+    ('IIF(CDate([a]) = [b], "same", "other")', {"a": "", "b": " "}, "same"),
+    ('IIF(CDate([a]) = [b], "same", "other")', {"a": "2024-12-31", "b": ""}, "other"),
+    ('IIF(CDate([a]) <> [b], "other", "same")', {"a": "", "b": "2024-12-31"}, "other"),
     ('IIF([a], "yes", "no")', {"a": "TRUE"}, "yes"),
     ('IIF([a], "yes", "no")', {"a": "0"}, "no"),
     ('IIF(BitAnd([a], 2), "off", "on")', {"a": "514"}, "off"),
@@ -345,7 +348,38 @@ def test_an_argument_that_takes_one_value_names_itself_when_it_has_several(
             )
 
 
+NO_DATE = (
+    "is not a date in a form that is read without a format, such as 2020-03-16, 2020-03-16-07:00, 2020-03-16T07:00:00Z,"
+    " 3/16/2020 7:00:00 AM or 16 Mar 2020"
+)
+
 FAULTS = [
+    ("[a] < CDate([b])", {"a": "SECRET", "b": "2024-01-31"}, f"the comparison <: 'left side' ([a]) {NO_DATE}"),
+    ("CDate([b]) = [a]", {"a": "SECRET", "b": "2024-01-31"}, f"the comparison =: 'right side' ([a]) {NO_DATE}"),
+    *(
+        (
+            text,
+            {"a": empty, "b": "2024-01-31"},
+            f"the comparison >: '{side}' ([a]) is empty and cannot be compared by size",
+        )
+        for text, side in (("[a] > CDate([b])", "left side"), ("CDate([b]) > [a]", "right side"))
+        for empty in ("", " ", None)
+    ),
+    (
+        "DateDiff([i], [a], [a])",
+        {"a": "2024-01-31", "i": "SECRET"},
+        "DateDiff: 'interval' ([i]) is not one of yyyy, m, d, ww, h, n, s",
+    ),
+    ('DateDiff("d", [a], Now())', {"a": "SECRET"}, f"DateDiff: 'date1' ([a]) {NO_DATE}"),
+    ('DateDiff("d", "2024-01-31", [a])', {"a": "SECRET"}, f"DateDiff: 'date2' ([a]) {NO_DATE}"),
+    ('DateDiff("d", [b], [a])', {"a": "SECRET", "b": ""}, f"DateDiff: 'date2' ([a]) {NO_DATE}"),
+    ("DateFromNum([a])", {"a": "-1"}, "DateFromNum: 'value' ([a]) is negative; a file time counts from 1601-01-01"),
+    ('DateAdd("m", [n], [a])', {"a": "9999-12-31", "n": "1"}, "DateAdd: 'value' ([n]) leads past the years 1 to 9999"),
+    (
+        'DateAdd("yyyy", [n], [a])',
+        {"a": "0001-12-31", "n": "-1"},
+        "DateAdd: 'value' ([n]) leads past the years 1 to 9999",
+    ),
     ("Mid([a], 1, [b])", {"a": "SECRET", "b": "-1"}, "Mid: 'length' ([b]) must not be negative"),
     (
         "InStr([a], [b], [c])",
