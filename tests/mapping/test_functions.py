@@ -189,6 +189,8 @@ REPLACEMENTS: list[tuple[str, dict[str, Cell], Value]] = [
     ('Replace([a], , "(?<d>[0-9]+)", "d", , [b], )', {"a": None, "b": "n12"}, "12"),
     ('Replace([a], , "(?<d>[0-9]+)", "d", , [b], )', {"a": "", "b": "none"}, None),
     ('Replace([a], , "(?<d>[0-9]*)", "d", , [b], )', {"a": "", "b": ""}, None),
+    ('Replace([a], , "x*", , "y", , )', {"a": None}, None),
+    ('Replace([a], , "(?<d>x*)", "d", "y", , )', {"a": None}, None),
 ]
 
 
