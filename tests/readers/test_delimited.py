@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from connector.errors import Fault
+from connector.errors import DropUnusable, Fault
 from connector.readers import BadRow, Table
 from connector.readers.text import BLOCK
 from tests.readers.reading import faults_of, rows_of, table_of, unusable
@@ -107,8 +107,8 @@ def test_an_unclosed_quote_spoils_its_row_alone() -> None:
 
 
 def test_an_unclosed_quote_spoils_its_row_alone_in_a_long_file() -> None:
-    lines = [f"{n},name" for n in range(1, 60_001)]
-    lines[9] = '10,"name'
+    lines = [f"{n},{'name' * 30}" for n in range(1, 2_001)]
+    lines[9] = f'10,"{"name" * 30}'
     rows = rows_of("\n".join(["id,name", *lines]).encode())
     assert rows[9] == "a quote that opens in this row is never closed"
     assert rows[:9] + rows[10:] == [line.split(",") for line in lines[:9] + lines[10:]]
@@ -260,21 +260,21 @@ def test_a_header_that_cannot_be_used_comes_with_what_to_do(data: bytes, fault: 
 
 
 REPEATED = Fault(message="the row repeats the header", advice="were two files joined? send them one by one")
-LINES = ["id,name", "1,a", "2", "3,b,c", "id,name", "", "4,d", "id,x", "6\0,f", "7,\xe9", "8,g", "9,h,\xff"]
-SAID = [
-    (1, ["1", "a"]),
+LINES = ["id,name", "1,a", "2", "3,b,c", "id,name", "", "4, d \t", "id,x", "6\0,f", "7,\xe9", "8,g", "9,h,\xff"]
+SAID: list[list[str] | Fault] = [
+    ["1", "a"],
     Fault(message="the row has 1 field where the header has 2", advice="fill the row up with empty fields"),
     Fault(message="the row has 3 fields where the header has 2", advice="quote the values that hold the delimiter"),
     REPEATED,
-    (5, ["4", "d"]),
-    (6, ["id", "x"]),
+    ["4", " d \t"],
+    ["id", "x"],
     Fault(message="the value has a NUL character", advice="correct the export", column="id"),
     Fault(
         message="the value has bytes that are not in the file's encoding",
         advice="correct the export, or file: encoding",
         column="name",
     ),
-    (9, ["8", "g"]),
+    ["8", "g"],
     Fault(
         message="the value has bytes that are not in the file's encoding",
         advice="correct the export, or file: encoding",
@@ -287,15 +287,13 @@ SAID = [
 @pytest.mark.parametrize(("before", "end"), [(0, "\n"), (0, "\r\n"), (0, "\r"), (3, "\n"), (17_000, "\n")])
 def test_rows_are_the_same_however_many_have_quotes(quoted: int, before: int, end: str, *, spoilt: bool) -> None:
     header, *lines = LINES if spoilt else [line for line in LINES if line.isascii() and "\0" not in line]
-    said = SAID if spoilt else [*SAID[:6], (7, ["8", "g"])]
+    said = SAID if spoilt else [*SAID[:6], ["8", "g"]]
     more = [[f"q{number}", 'x"'] for number in range(quoted)]
     text = end.join([header, *["0,z"] * before, *lines, *(f'"{first}","x"""' for first, _ in more), ""])
-    found = [
-        item.fault if isinstance(item, BadRow) else (item[0] - before, item[1])
-        for item in table_of(text.encode("latin-1"), encoding="utf-8", delimiter=",", quote='"')
-    ]
-    numbered = [(len(said) + number, row) for number, row in enumerate(more, start=1)]
-    assert found == [(number - before, ["0", "z"]) for number in range(1, before + 1)] + said + numbered
+    table = table_of(text.encode("latin-1"), encoding="utf-8", delimiter=",", quote='"')
+    found = [(row.number, row.fault) if isinstance(row, BadRow) else row for row in table]
+    assert found == list(enumerate([*[["0", "z"]] * before, *said, *more], start=1))
+    assert table.notes == ()
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -304,6 +302,89 @@ def test_a_row_of_quotes_is_read_whole_across_the_seams_of_blocks(end: str) -> N
         filler = "x" * (length - len(f"id,name{end}1,{end}"))
         text = f'id,name{end}1,{filler}{end}2,"a{end}""b"""{end}3,c{end}'
         assert rows_of(text.encode()) == [["1", filler], ["2", f'a{end}"b"'], ["3", "c"]]
+
+
+def test_a_spoilt_character_before_the_seam_spoils_the_row_that_goes_on_after_it() -> None:
+    for length in range(BLOCK - 40, BLOCK):
+        filler = "x" * (length - len("id,name\n1,\n"))
+        text = f'id,name\n1,{filler}\n2,"a\0\n{"b" * 40}"\n3,c\n'
+        assert rows_of(text.encode()) == [["1", filler], "the value has a NUL character", ["3", "c"]]
+
+
+def test_only_a_byte_order_mark_at_the_beginning_of_a_line_is_left_out() -> None:
+    for quoted in ("4,d", '"4","d"'):
+        table = table_of(f"id,name\n1,a\ufeffb\n{quoted}\n".encode())
+        assert (list(table), table.notes) == ([(1, ["1", "a\ufeffb"]), (2, ["4", "d"])], ())
+
+
+def test_a_quote_that_runs_on_beyond_what_can_be_held_spoils_its_row_alone() -> None:
+    line = "y" * 100_000
+    text = "\n".join(["id,name", "0,a", f'1,"{line}', *[line] * 45, '"', "2,b", ""])
+    never = "a quote that opens in this row is never closed"
+    assert rows_of(text.encode()) == [["0", "a"], never, *[TOO_FEW] * 45, never, ["2", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "after", "expected"),
+    [
+        ("id,name", '1,"{}"', "2,b", ["a field has more than 131,072 characters", ["2", "b"]]),
+        ("name", '"{}"', "b", ["a field has more than 131,072 characters", ["b"]]),
+    ],
+)
+def test_a_long_field_of_many_lines_is_one_row_wherever_it_stands(
+    header: str, row: str, after: str, expected: list[object]
+) -> None:
+    first = ["0", "a"] if "," in header else ["a"]
+    text = "\n".join([header, ",".join(first), row.format("9\n" * 66_000), after, ""])
+    assert rows_of(text.encode(), delimiter=",") == [first, *expected]
+
+
+def test_a_long_field_that_is_never_closed_is_said_to_be_so() -> None:
+    never = "a quote that opens in this row is never closed"
+    lines = ["9" * 100] * 1_400
+    text = "\n".join(["name", '"9', *lines, ""])
+    assert rows_of(text.encode(), delimiter=",") == [never, *[[line] for line in lines]]
+    malformed = "\n".join(["id,name", '1,"9', *lines, '"x,2', ""])
+    assert rows_of(malformed.encode())[0] == never
+
+
+@pytest.mark.parametrize(
+    ("data", "skip", "columns"),
+    [
+        (b"sep=,\r\nid;a,b\r\n1;2,3\r\n", 0, ("id;a", "b")),
+        (b'"sep=;"\nid;a,b\n1;2,3\n', 0, ("id", "a,b")),
+        (b"SEP=|\nid|a\n1|2\n", 0, ("id", "a")),
+        (b"sep=;\nReport\nid;a,b\n1;2,3\n", 2, ("id", "a,b")),
+        (b"\n\r\nid,name\n1,a\n", 0, ("id", "name")),
+    ],
+)
+def test_a_header_comes_after_a_separator_line_and_blank_lines(
+    data: bytes, skip: int, columns: tuple[str, ...]
+) -> None:
+    table = table_of(data, skip=skip)
+    assert (table.columns, len(list(table))) == (columns, 1)
+
+
+def test_a_separator_line_is_that_alone() -> None:
+    assert table_of(b"sep=;;\n1;2;3\n").columns == ("sep=", "", "")
+    assert table_of(b"sep;a\n1;2\n").columns == ("sep", "a")
+
+
+def test_a_line_of_spaces_is_no_blank_line() -> None:
+    assert unusable(b"  \nid,name\n1,a\n") == "the header row has no column names"
+
+
+def test_a_file_of_preamble_and_blank_lines_has_no_header() -> None:
+    assert faults_of(b"Report\n\n\n", skip=1) == [Fault(message="the file has no header row", advice=NAMES)]
+
+
+def test_what_is_wrong_with_the_file_is_said_to_who_looks_at_few_columns_too() -> None:
+    table = table_of(b"id,name\n1,a\nT2\n", name="people.csv", footer={"lines": 1, "count": "T([0-9])"})
+    assert isinstance(table, Table)
+    with pytest.raises(DropUnusable) as caught:
+        list(table.leading(1))
+    message = "the trailer states 2 rows, but the file has 1; the file could be read up to row 1"
+    assert (caught.value.name, caught.value.faults[0].message) == ("people.csv", message)
 
 
 def test_what_is_wrong_with_quotes_comes_with_what_to_do() -> None:
