@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.mapping.dotnet.pattern import TimedOut, dotnet_pattern
+from connector.mapping.dotnet.faults import PatternError, TimedOut
+from connector.mapping.dotnet.pattern import dotnet_pattern
 from connector.mapping.dotnet.substitution import substitution
-from connector.mapping.dotnet.translation import PatternError
 
 from .evaluated import fault, refusal, value
 

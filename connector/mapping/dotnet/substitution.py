@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import regex
+from connector.mapping.dotnet.faults import PatternError
 
-from connector.mapping.dotnet.pattern import DotnetPattern
-from connector.mapping.dotnet.translation import PatternError
+if TYPE_CHECKING:
+    import regex
+
+    from connector.mapping.dotnet.pattern import DotnetPattern
 
 _SUBSTITUTION: Final = re.compile(r"\$(?:(?P<sign>[$&`'+_])|(?P<number>[0-9]+)|\{(?P<name>\w+)\})")
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import regex
-
-from connector.mapping.dotnet.pattern import DotnetPattern, TimedOut
-from connector.mapping.dotnet.substitution import substitution
+from connector.mapping.dotnet.faults import TimedOut
 from connector.mapping.expressions.values import Site, Value, text
+
+if TYPE_CHECKING:
+    import regex
+
+    from connector.mapping.dotnet.pattern import DotnetPattern
 
 ReplaceMode: TypeAlias = Literal["value", "template", "pattern", "group", "attribute"]
 
@@ -69,7 +71,7 @@ class Replacement:
         if self.mode == "group":
             by = lambda match: _spliced(match, self.group, value)  # noqa: E731  # two kinds of replacement, one name
         else:
-            by = substitution(value, pattern, strict=False) if self.constant is None else self.constant
+            by = pattern.substitution(value, strict=False) if self.constant is None else self.constant
         try:
             return pattern.replace(whole, by)
         except TimedOut:
