@@ -16,8 +16,8 @@ from connector.limits import duration
 USAGE = 2
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 1 failed and worth another try, 2 unusable input or settings; commands add their own."""
+def command_line() -> argparse.ArgumentParser:
+    """Every command with its flags and arguments."""
     parser = argparse.ArgumentParser(prog="python -m connector", description="HR files to Microsoft Entra ID.")
     parser.add_argument("-v", "--verbose", action="store_true", help="log what happens to stderr")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -66,7 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("--feed", type=Path, metavar="FEED.yaml", help="its feed file")
     demo.add_argument("--out", type=Path, default=Path(".demo"), metavar="DIR", help="where the reports go (.demo)")
 
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 failed and worth another try, 2 unusable input or settings; commands add their own."""
+    options = command_line().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",

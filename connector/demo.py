@@ -25,7 +25,7 @@ from rich.console import Console
 from connector.errors import ConnectorError, Fault, Unusable
 from connector.mapping import LoadedFeed, load_feed
 from connector.report import headline, parse_summary, row_parts
-from connector.run import State, Summary
+from connector.run import ProblemCode, State, Summary
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.host import NAME, BlobFunction, TimerFunction, registered
 from connector.sandbox.sample import SAMPLE_DROP_NAME, SAMPLE_FEED, SAMPLE_FEED_NAME, sample
@@ -58,7 +58,7 @@ WATCHABLE: Final = Pace(
 STALLED: Final = 90.0
 """Seconds without any progress after which the demo gives up."""
 
-HOPELESS: Final = frozenset({"stopped", "quota", "feed"})
+HOPELESS: Final = frozenset({ProblemCode.STOPPED, ProblemCode.QUOTA, ProblemCode.FEED})
 """Codes of a run's problem that no further tick mends while the demo lasts."""
 
 STEPS: Final = ("Storage", "Entra", "Drop", "Plan", "Send", "Cycle", "Outcomes")

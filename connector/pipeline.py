@@ -22,7 +22,7 @@ from connector.graph import Graph, TokenSource
 from connector.planning import SPOOLERS, Planner
 from connector.poison import poison_count
 from connector.report import parse_summary
-from connector.run import Aside, Drop, Run, State, Summary
+from connector.run import Aside, Drop, ProblemCode, Run, State, Summary
 from connector.secrets import Secrets, vault_secrets
 from connector.settings import Settings
 from connector.settling import Settler
@@ -93,7 +93,7 @@ class Pipeline:
             return
         await asyncio.to_thread(self._sweep, drop.feed)
         problem = (await self._drained()).problem
-        if problem is not None and problem.code == "outage":
+        if problem is not None and problem.code is ProblemCode.OUTAGE:
             # The host tries the event again, and shows that something is down; a tick would come home all the same.
             raise Retryable(problem.message)
 

@@ -26,6 +26,7 @@ from connector.run import (
     Outcomes,
     PlannedRow,
     Problem,
+    ProblemCode,
     Receipt,
     Requests,
     Run,
@@ -218,10 +219,10 @@ class Settler:
                             opened.fresh = True
         except Stopped as error:
             log.warning("log not readable", extra={"runs": len(runs)})
-            return Problem(code="log", message=error.message, advice=error.advice)
+            return Problem(code=ProblemCode.LOG, message=error.message, advice=error.advice)
         except ConnectorError as error:
             log.warning("log not reached", extra={"runs": len(runs)})
-            return Problem(code="log", message=str(error), advice="nothing: every tick tries again")
+            return Problem(code=ProblemCode.LOG, message=str(error), advice="nothing: every tick tries again")
         for opened in runs:
             opened.run = replace(opened.run, watermark=newest)
         _share_out(runs)
@@ -244,7 +245,7 @@ class Settler:
         if run.state is State.SETTLING:
             run = replace(run, problem=problem)
             # A log that cannot be read is not silent: nobody is unconfirmed before it has been asked.
-            readable = problem is None or problem.code != "log"
+            readable = problem is None or problem.code is not ProblemCode.LOG
             overdue = readable and opened.silent_for(self._settings.settle_deadline, now)
             opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, now))
             # Also those whom a lost plan no longer names.

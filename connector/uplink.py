@@ -25,7 +25,7 @@ from connector.jobs import job_problem
 from connector.pacing import Ledger, Window
 from connector.plan import bulk_body, digest
 from connector.retries import LONGEST_WAIT, retrying
-from connector.run import Problem, Receipt, Refusal, Run, State
+from connector.run import Problem, ProblemCode, Receipt, Refusal, Run, State
 from connector.settings import Settings
 from connector.store import LEASE_SECONDS, Lease, Store
 
@@ -314,7 +314,7 @@ class _Session:
             path = await asyncio.to_thread(self._upload_path, run)
         except Unusable as error:
             self._stopped_feeds.add(feed)
-            problem: Problem | None = Problem(code="feed", message=str(error), advice="mend the feed file")
+            problem: Problem | None = Problem(code=ProblemCode.FEED, message=str(error), advice="mend the feed file")
             await self._note(run, etag, replace(run, problem=problem), said)
             return None
         # The feed may name another endpoint by now: whoever stopped for a wrong one goes on with the right one.
@@ -425,12 +425,14 @@ class _Session:
             # It concerns this feed's job; the other feeds go on.
             sending.left.appendleft(number)
             self._stopped_feeds.add(run.feed)
-            sending.problem = Problem(code="stopped", message=error.message, advice=error.advice)
+            sending.problem = Problem(code=ProblemCode.STOPPED, message=error.message, advice=error.advice)
             self._changed.set()
         except (Retryable, Conflict) as error:
             sending.left.appendleft(number)
             self._ledger.outage = self._ledger.outage or self._clock.now()
-            self._stop(Pause(Problem(code="outage", message=str(error), advice="nothing: every tick tries again")))
+            self._stop(
+                Pause(Problem(code=ProblemCode.OUTAGE, message=str(error), advice="nothing: every tick tries again"))
+            )
         except Pause:
             sending.left.appendleft(number)
             raise
@@ -616,17 +618,21 @@ class _Session:
 
 
 _LEASE_LOST = Problem(
-    code="lease", message="the uplink's lease was lost while sending", advice="nothing: the next tick goes on"
+    code=ProblemCode.LEASE, message="the uplink's lease was lost while sending", advice="nothing: the next tick goes on"
 )
-_INTERRUPTED = Problem(code="interrupted", message="sending was interrupted", advice="nothing: the next tick goes on")
+_INTERRUPTED = Problem(
+    code=ProblemCode.INTERRUPTED, message="sending was interrupted", advice="nothing: the next tick goes on"
+)
 _TIME_IS_UP = Problem(
-    code="time", message="the function's time limit is near (SEND_TIME_LIMIT)", advice="nothing: the next tick goes on"
+    code=ProblemCode.TIME,
+    message="the function's time limit is near (SEND_TIME_LIMIT)",
+    advice="nothing: the next tick goes on",
 )
 
 
 def _quota_problem(until: datetime) -> Problem:
     return Problem(
-        code="quota",
+        code=ProblemCode.QUOTA,
         message=f"the tenant's quota of calls is used up; sending goes on at about {until:%Y-%m-%d %H:%M} UTC",
         advice="nothing, or send less: `content: delta`, or Entra ID Governance's larger quota (SEND_QUOTA)",
     )
