@@ -1,6 +1,6 @@
 """What the connector says of itself: every event, metric and span by name, and the few calls that say them.
 
-Names and fields are data, because alerts and workbook are written against them: tests hold every log call and every
+Names and fields are data, because alerts and workbook are written against them: tests hold every log record and every
 KQL query against these tables. Nothing here imports OpenTelemetry: without APPLICATIONINSIGHTS_CONNECTION_STRING each
 call does nothing, and `exporting.py`, which does the work, is never loaded.
 
