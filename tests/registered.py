@@ -20,6 +20,6 @@ def unregistered(records: Iterable[logging.LogRecord]) -> list[str]:
     return [
         f"{record.name} at {record.pathname}:{record.lineno} logs {record.msg!r} with {sorted(fields_of(record))}"
         for record in records
-        if record.name.startswith(f"{LOGGER}.")
+        if str(record.name).startswith(f"{LOGGER}.")
         and (EVENTS.get(str(record.msg)) != fields_of(record) or record.args or record.exc_info)
     ]
