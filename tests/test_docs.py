@@ -31,6 +31,7 @@ from connector.mapping.values import IGNORE, Cell, ValueFault
 from connector.report import OUTCOMES_HEADER, REJECTS_HEADER
 from connector.run import Outcomes, ProblemCode, Rows, State, Summary
 from connector.settings import DEFAULTS, NAMES
+from tests.account import PATIENCE
 from tests.test_design import BESIDE, FLOORS
 
 ROOT = Path(__file__).parent.parent
@@ -230,7 +231,7 @@ def test_every_command_that_needs_no_account_runs_as_it_stands(words: list[str],
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "connector", *_without_redirection(words)]
     ended = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
     assert ended.stdout or "--out" in words

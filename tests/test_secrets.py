@@ -29,7 +29,7 @@ from connector.sandbox.servers import Azurite, Sandbox
 from connector.secrets import Secrets, vault_secrets
 from connector.settings import Settings
 from connector.store import Store
-from tests.account import Account, outcomes, rows
+from tests.account import PATIENCE, Account, outcomes, rows
 from tests.people import csv_of, feed_file, ids, workers
 from tests.privacy import Collector, text_of
 
@@ -248,7 +248,7 @@ class SandboxIdentity:
             environment["IDENTITY_ENDPOINT"],
             params={"api-version": "2019-08-01", "resource": scopes[0].removesuffix("/.default")},
             headers={"X-IDENTITY-HEADER": environment["IDENTITY_HEADER"]},
-            timeout=10,
+            timeout=PATIENCE,
         ).json()
         return AccessToken(answer["access_token"], int(answer["expires_on"]))
 

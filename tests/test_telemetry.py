@@ -47,7 +47,7 @@ from connector.sandbox.servers import PROJECT, Azurite, Sandbox
 from connector.settings import Settings
 from connector.store import SILENT, RunEntry
 from connector.telemetry import EVENTS, METRICS, SPANS, InvocationFailed, invocation, plain_code, safe_detail
-from tests.account import Account
+from tests.account import PATIENCE, Account
 from tests.chaos.schedule import FEED, EntraFault, ExtraTick, Happening, Land, Schedule, StorageFault, Tamper
 from tests.chaos.world import World
 from tests.people import MARK, csv_of, feed_file, worker, workers
@@ -247,7 +247,7 @@ def test_without_a_connection_string_nothing_of_opentelemetry_is_imported() -> N
         env={"HR_STORAGE": "UseDevelopmentStorage=true", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert done.stdout.strip() == "[]"
@@ -263,7 +263,7 @@ def test_importing_the_functions_imports_nothing_that_only_their_work_needs() ->
         env={"HR_STORAGE": "UseDevelopmentStorage=true", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert done.stdout.strip() == "[]"
@@ -754,7 +754,7 @@ def test_application_insights_gets_registered_names_and_nobody(
             },
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
     assert (done.returncode, leaks(done.stderr), "Traceback" in done.stderr) == (0, [], False), done.stderr

@@ -129,8 +129,8 @@ class Host:
             answer: Answer = outside(lambda: self.mortal(call.with_latency()))
             return answer
         # A thread of the connector's own, for which time stands still. One writes the spool. The one that renews the
-        # lease of a run counts real seconds: how many of those go by on a busy machine must not matter. So planning that
-        # takes 15 virtual ones loses its lease, a fault like others.
+        # lease of a run counts real seconds: how many of those go by on a busy machine must not matter. So planning
+        # that takes 15 virtual ones loses its lease, a fault like others.
         if headers.get("x-ms-lease-action") == "renew":
             return Answer(status=200, headers={"x-ms-lease-id": headers["x-ms-lease-id"], "Content-Length": "0"})
         return call.at_once()
