@@ -276,7 +276,7 @@ def test_importing_the_functions_imports_nothing_that_only_their_work_needs() ->
 class Heard:
     """All that was exported, in memory."""
 
-    exporter: OpenTelemetry
+    tracers: TracerProvider
     spans_kept: InMemorySpanExporter
     reader: InMemoryMetricReader
     logs_kept: InMemoryLogRecordExporter
@@ -332,7 +332,7 @@ def listening() -> Iterator[Heard]:
     exporter = OpenTelemetry(tracers, meters, loggers)
     try:
         with telemetry.exporting_to(exporter):
-            yield Heard(exporter, spans, reader, logs)
+            yield Heard(tracers, spans, reader, logs)
     finally:
         exporter.close()
         ours.removeHandler(handler)
@@ -389,7 +389,7 @@ def home(account: Account, tracers: Any = None) -> str:
 
 @pytest.fixture
 def run(account: Account, identity: None, heard: Heard) -> str:
-    return home(account, heard.exporter._tracers.get_tracer("host"))
+    return home(account, heard.tracers.get_tracer("host"))
 
 
 def test_nobody_is_in_what_is_exported(run: str, account: Account, heard: Heard) -> None:
