@@ -3,7 +3,7 @@
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from connector.settings import Bindings, Monitoring, Settings
+from connector.outside.settings import Bindings, Monitoring, Settings
 
 app = func.FunctionApp()
 bindings = Bindings.of()
@@ -19,8 +19,8 @@ bindings = Bindings.of()
 )
 async def on_drop(drop: blob.BlobClient) -> None:
     """A blob has landed. Its content stays in storage: the connector streams it."""
-    from connector.pipeline import connected, managed_identity
-    from connector.telemetry import invocation
+    from connector.outside.telemetry.invocation import invocation
+    from connector.wiring import connected, managed_identity
 
     async with (
         invocation("on_drop", Monitoring.of().connection_string),
@@ -33,8 +33,8 @@ async def on_drop(drop: blob.BlobClient) -> None:
 @app.timer_trigger(arg_name="timer", schedule=bindings.schedule, use_monitor=True)
 async def on_tick(timer: func.TimerRequest) -> None:
     """Sweeps, drains and settles."""
-    from connector.pipeline import connected, managed_identity
-    from connector.telemetry import invocation
+    from connector.outside.telemetry.invocation import invocation
+    from connector.wiring import connected, managed_identity
 
     async with (
         invocation("on_tick", Monitoring.of().connection_string),

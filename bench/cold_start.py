@@ -17,8 +17,10 @@ ROUNDS = 15
 BASE = "import azure.functions, azure.storage.blob"
 BINDING = f"{BASE}, azurefunctions.extensions.bindings.blob"
 APP = "import function_app"
-HANDLERS = f"{APP}; from connector.pipeline import connected; from connector.telemetry import invocation"
-TELEMETRY = f"{HANDLERS}; import connector.exporting, azure.monitor.opentelemetry"
+HANDLERS = (
+    f"{APP}; from connector.wiring import connected; from connector.outside.telemetry.invocation import invocation"
+)
+TELEMETRY = f"{HANDLERS}; import connector.outside.telemetry.exporting, azure.monitor.opentelemetry"
 
 
 def seconds(statement: str) -> float:

@@ -22,10 +22,10 @@ import orjson
 from scim2_models import Address, EnterpriseUser, Manager, Name, PhoneNumber, User
 
 from bench.people import FEED, drop
-from connector.check import check
+from connector.commands.check import check
 from connector.mapping import load_feed
-from connector.plan import BulkRequest
-from connector.planning import decide
+from connector.planning.decide import decide
+from connector.vocabulary.bulk_request import BulkRequest
 
 ROWS: Final = 100_000
 RUNS: Final = 5

@@ -55,7 +55,7 @@ def convert(path: Path) -> int:
     Of Linux's two, `VmHWM` in proc(5): getrusage's `ru_maxrss` keeps what the parent had before exec.
     """
     from connector.mapping import load_feed
-    from connector.planning import decide
+    from connector.planning.decide import decide
 
     feed = load_feed(FEED, name="bench.yaml")
     for _ in decide(lambda: path.open("rb"), name=path.name, landed=datetime(2026, 11, 24, tzinfo=UTC), feed=feed):

@@ -16,13 +16,13 @@ import httpx
 import orjson
 from azure.storage.blob import BlobServiceClient
 
-from connector.limits import Limit
-from connector.pipeline import connected, developer_identity
-from connector.plan import bulk_body, operation
+from connector.outside.settings import Settings
 from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
-from connector.settings import Settings
+from connector.vocabulary.bulk_request import bulk_body, operation
+from connector.vocabulary.limits import Limit
+from connector.wiring import connected, developer_identity
 
 REQUESTS = 320
 LIMIT = Limit(20, 2.5)

@@ -19,11 +19,12 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 
-from connector.clock import Clock
-from connector.pipeline import Pipeline, connected, managed_identity
-from connector.run import Summary
+from connector.outside.settings import Settings
+from connector.pipeline import Pipeline
 from connector.sandbox.servers import PROJECT
-from connector.settings import Settings
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.summary import Summary
+from connector.wiring import connected, managed_identity
 from tests.people import feed_file
 from tests.privacy import leaks
 

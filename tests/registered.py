@@ -1,11 +1,11 @@
-"""Whatever the connector logs is an event of `telemetry.EVENTS` with exactly its fields: looked at in every test."""
+"""Whatever the connector logs is a registered event with exactly its fields: looked at in every test."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
 
-from connector.telemetry import EVENTS, LOGGER
+from connector.outside.telemetry.names import EVENTS, LOGGER
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from connector.clock import Clock
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Schedule
 from connector.sandbox.servers import Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
+from connector.vocabulary.clock import Clock
 
 MakeSandbox = Callable[..., Sandbox]
 

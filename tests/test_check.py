@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.__main__ import main
-from connector.check import LONGEST_SHAPE, shape
-from connector.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
+from connector.commands.check import LONGEST_SHAPE, shape
+from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 
 ENDPOINT = "https://graph.microsoft.com/v1.0/servicePrincipals/a/synchronization/jobs/b/bulkUpload"
 FEED = f"""

@@ -10,13 +10,13 @@ import httpx
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from connector.limits import Limit
-from connector.run import State
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
 from connector.sandbox.settings import SandboxSettings
-from connector.uplink import IN_FLIGHT
+from connector.sending.drain import IN_FLIGHT
+from connector.vocabulary.limits import Limit
+from connector.vocabulary.run import State
 from tests.account import Account, adds_up, outcomes, rows, until
 from tests.people import csv_of, ids, worker, workers
 from tests.servers import MakeSandbox

@@ -21,15 +21,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from connector.demo import Pace, demo
-from connector.errors import Fault, Unusable
-from connector.run import Outcomes, Problem, Rows, State, Summary, SummaryDrop, Times
+from connector.sandbox.demo import Pace, demo
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.host import BlobFunction, TimerFunction, ncrontab_fault, registered
 from connector.sandbox.sample import sample
 from connector.sandbox.screen import Screen, Trouble, last_screen, rejects_of
 from connector.sandbox.servers import PROJECT
 from connector.sandbox.settings import SandboxSettings
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.run import Problem, State, Times
+from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
 from tests.account import PATIENCE
 
 QUICK = Pace(entra=SandboxSettings.immediate(), tick=0.05)

@@ -21,18 +21,21 @@ from typing import get_args
 
 import pytest
 
-from connector.__main__ import command_line, main
-from connector.feed import Feed, FileOptions, Format
+from connector import __main__ as command_line
+from connector.feed.file_options import FileOptions, Format
+from connector.feed.model import Feed
 from connector.mapping import load_feed
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import ExpressionError, parse
-from connector.mapping.signatures import REFUSED, SIGNATURES
-from connector.mapping.values import IGNORE, Cell, ValueFault
-from connector.report import OUTCOMES_HEADER, REJECTS_HEADER
-from connector.run import Outcomes, ProblemCode, Rows, State, Summary
-from connector.settings import DEFAULTS, NAMES
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.parser import parse
+from connector.mapping.expressions.signatures import REFUSED, SIGNATURES
+from connector.mapping.expressions.values import IGNORE, Cell, ValueFault
+from connector.outside.settings import DEFAULTS, NAMES
+from connector.reporting.csv_files import OUTCOMES_HEADER, REJECTS_HEADER
+from connector.vocabulary.run import ProblemCode, State
+from connector.vocabulary.summary import Outcomes, Rows, Summary
 from tests.account import PATIENCE
-from tests.test_design import BESIDE, FLOORS
+from tests.rules.test_rooms import BESIDE, ROOMS
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = Path(__file__).parent / "samples" / "docs"
@@ -221,7 +224,7 @@ def _without_redirection(words: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_of_the_guides_is_one(words: list[str]) -> None:
-    assert command_line().parse_args(_without_redirection(words)).command == words[0]
+    assert command_line.parser(words[0]).parse_args(_without_redirection(words)).command == words[0]
 
 
 @pytest.mark.parametrize("words", [case for case in COMMANDS if case.values[0][0] in RUN_HERE])
@@ -241,7 +244,7 @@ def test_the_steps_that_eval_is_shown_to_print_are_printed(capsys: pytest.Captur
     shown = blocks(FEED_FILES, "text")
     for page, words in _commands():
         if page == name_of(FEED_FILES) and words[0] == "eval" and "--row" not in words:
-            assert main(words) == 0
+            assert command_line.main(words) == 0
             assert capsys.readouterr().out == shown.pop(0)
     assert shown == []
 
@@ -301,13 +304,9 @@ def test_the_columns_of_the_csv_files_are_named_in_order() -> None:
 # Architecture
 
 
-def test_the_table_of_modules_has_the_floors_that_the_code_is_held_to() -> None:
-    table: dict[str, set[str]] = {}
-    floor = ""
-    for cells in rows(ROOT / "docs" / "architecture.md", "floor", "modules", "job"):
-        floor = cells[0] or floor
-        table.setdefault(floor, set()).update(codes(cells[1]))
-    assert table == {str(number): set(names) for number, names in FLOORS.items()} | {"beside": set(BESIDE)}
+def test_the_table_of_rooms_has_the_order_that_the_code_is_held_to() -> None:
+    table = [tuple(codes(cells[0])) for cells in rows(ROOT / "docs" / "architecture.md", "room", "job")]
+    assert table == [*reversed(ROOMS), tuple(BESIDE)]
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=name_of)

@@ -14,38 +14,31 @@ import httpx
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.pipeline.transport import HttpRequest, HttpResponse, RequestsTransport
-from azure.storage.blob import (
-    AccountSasPermissions,
-    BlobServiceClient,
-    ResourceTypes,
-    generate_account_sas,
-)
+from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.clock import SystemClock
-from connector.doctor import COMPLETED, doctor, relieved, subscription
-from connector.errors import Forbidden, Retryable, Stopped
-from connector.examination import (
-    Examination,
-    Examiner,
-    Finding,
-    Result,
-    code_version,
-    identity_of,
-    permissions,
-    skew,
-)
-from connector.graph import Graph, TokenSource
-from connector.pipeline import connected, managed_identity
-from connector.planning import Planner
-from connector.resource_manager import CLOUDS, ResourceManager
+from connector.commands.doctor import doctor, relieved
+from connector.outside.blobs import connect
+from connector.outside.graph import Graph
+from connector.outside.keys import Secrets
+from connector.outside.probe import StorageProbe
+from connector.outside.resource_manager import CLOUDS, ResourceManager
+from connector.outside.settings import Settings
+from connector.outside.store import Store
+from connector.outside.system_clock import SystemClock
+from connector.outside.tokens import TokenSource
+from connector.planning.feeds import Feeds
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import ACCOUNT, ACCOUNT_KEY, Azurite, Sandbox
 from connector.sandbox.settings import JOB, SandboxSettings
-from connector.secrets import Secrets
-from connector.settings import Settings
-from connector.store import Store
+from connector.vocabulary.errors import Forbidden, Retryable, Stopped
+from connector.watching.doctor_checks import DoctorChecks
+from connector.watching.doctor_report import DoctorReport, code_version, identity_of
+from connector.watching.findings import Finding, Result, skew
+from connector.watching.permissions import permissions
+from connector.watching.subscription import COMPLETED, subscription
+from connector.wiring import connected, managed_identity
 from tests.account import Account, ended
 from tests.people import PORTAL_ENDPOINT, csv_of, feed_file, workers
 from tests.servers import MakeSandbox
@@ -316,16 +309,21 @@ def test_a_container_that_is_not_there_fails(account: Account, sandbox: Sandbox,
     )
 
 
-def examined(settings: Settings, store: Store, **options: Any) -> list[str]:
-    """The lines of an examiner alone, with whatever store and secrets; its Graph is a sandbox's."""
+def examined(
+    settings: Settings, transport: RequestsTransport | None = None, *, retries: int = 4, **options: Any
+) -> list[str]:
+    """The lines of the checks alone, by whatever way to storage, with whatever secrets; Graph is a sandbox's."""
 
     async def all_of() -> list[str]:
         tokens = TokenSource(lambda: managed_identity(""), f"{settings.graph}/.default")
         graph = Graph(settings.graph, tokens, SystemClock())
-        feed = Planner(store, SystemClock(), settings).feed
-        examiner = Examiner(store, graph, tokens, SystemClock(), settings, feed=feed, **options)
+        service = connect(settings, retries=retries, transport=transport or RequestsTransport())
+        store = Store(service, settings)
+        feeds = Feeds(store, settings)
+        probe = StorageProbe(service, settings)
+        checks = DoctorChecks(store, probe, graph, tokens, SystemClock(), settings, feeds=feeds, **options)
         try:
-            return [str(finding) async for finding in examiner.examine()]
+            return [str(finding) async for finding in checks.examine()]
         finally:
             await graph.close()
 
@@ -346,7 +344,7 @@ def test_a_storage_account_that_does_not_answer_is_asked_once(
 ) -> None:
     nobody = f"AccountName=a;AccountKey={ACCOUNT_KEY};BlobEndpoint=http://127.0.0.1:9/a;"
     settings = Settings.of({"HR_STORAGE": nobody, **identity, **containers})
-    lines = examined(settings, Store.connect(settings, retries=0), own=True)
+    lines = examined(settings, retries=0, own=True)
     assert lines[4:] == [
         "FAIL storage: the storage account: the storage account could not be reached (ServiceRequestError) "
         "(assign the managed identity, and set AZURE_CLIENT_ID and HR_STORAGE__clientId to its client id)",
@@ -371,7 +369,7 @@ def test_storage_that_does_not_arbitrate_between_two_instances_fails(
     # A shared access signature, unlike a key, signs no headers.
     everything = AccountSasPermissions.from_string("rwdlacup")
     settings = Settings.of(account.environment | identity | {"HR_STORAGE": signed(azurite, everything)})
-    lines = examined(settings, Store.connect(settings, transport=Careless()), own=False)
+    lines = examined(settings, Careless(), own=False)
     assert bad(lines) == [
         f"FAIL runs: {account.containers['RUNS_CONTAINER']}: a compare-and-swap with an old ETag was accepted "
         "(use Azure Blob Storage or Azurite: nothing else keeps two instances from sending the same twice)"
@@ -399,9 +397,8 @@ def test_the_app_tries_the_keys_that_its_feeds_name_and_a_visitor_does_not(
     secret = "keyvault:https://hr-vault.vault.azure.net/secrets"
     account.feed("people", feed_file() + f"pgp: {{key: '{secret}/key', passphrase: '{secret}/phrase'}}\n")
     settings, vault = Settings.of(account.environment | identity), Vault()
-    store = Store.connect(settings)
-    assert bad(examined(settings, store, own=False)) == []
-    lines = examined(settings, store, own=True, secrets=vault)
+    assert bad(examined(settings, own=False)) == []
+    lines = examined(settings, own=True, secrets=vault)
     assert bad(lines) == ["FAIL feed people: the key vault hr answered 403 to the secret phrase (give it the role)"]
     assert vault.asked == [f"{secret}/key", f"{secret}/phrase"]
     assert "ok   job of people: is Active" in lines
@@ -461,11 +458,11 @@ def visitor(account: Account, azurite: Azurite) -> dict[str, str]:
     return account.environment | {"HR_STORAGE": signed(azurite, AccountSasPermissions(read=True, list=True))}
 
 
-def examination(*checks: Finding, at: datetime | None = None, version: str | None = None) -> Examination:
-    return Examination(at=at or datetime.now(UTC), version=version or code_version(), identity="i", checks=checks)
+def examination(*checks: Finding, at: datetime | None = None, version: str | None = None) -> DoctorReport:
+    return DoctorReport(at=at or datetime.now(UTC), version=version or code_version(), identity="i", checks=checks)
 
 
-def leave(account: Account, found: Examination) -> None:
+def leave(account: Account, found: DoctorReport) -> None:
     container = account.service.get_container_client(account.containers["SUMMARIES_CONTAINER"])
     if not container.exists():
         container.create_container()
@@ -657,7 +654,7 @@ async def test_an_examination_that_cannot_be_kept_is_no_failure_of_the_tick(
     async with connected(Settings.of(as_app.environment), credential=managed_identity, examines=True) as pipeline:
         assert await pipeline.on_tick() == []
     assert found_by(as_app)["version"] == "older"
-    events = [record for record in caplog.records if record.name == "connector.examination"]
+    events = [record for record in caplog.records if record.name == "connector.watching.doctor_checks"]
     assert [(record.getMessage(), vars(record)["error"]) for record in events] == [("examination failed", "Conflict")]
 
 
@@ -673,7 +670,7 @@ async def test_an_examination_that_cannot_be_kept_is_no_failure_of_the_tick(
 )
 def test_what_is_well_holds_for_a_day_and_what_failed_for_an_hour(age: timedelta, failed: bool, due: bool) -> None:
     result = Result.FAIL if failed else Result.WARN
-    found = Examination(at=NOW, version="v", identity="i", checks=(Finding(name="runs", result=result, message="m"),))
+    found = DoctorReport(at=NOW, version="v", identity="i", checks=(Finding(name="runs", result=result, message="m"),))
     assert found.due(NOW + age, version="v", identity="i") is due
 
 
@@ -688,8 +685,8 @@ FINDINGS = st.builds(
 
 @given(st.lists(FINDINGS), st.datetimes(min_value=datetime(2026, 1, 1)), st.text())  # noqa: DTZ001  # hypothesis wants it naive
 def test_what_was_written_is_read(checks: list[Finding], at: datetime, version: str) -> None:
-    found = Examination(at=at.replace(tzinfo=UTC), version=version, identity="i", checks=tuple(checks))
-    assert Examination.parse(found.as_json()) == found
+    found = DoctorReport(at=at.replace(tzinfo=UTC), version=version, identity="i", checks=tuple(checks))
+    assert DoctorReport.parse(found.as_json()) == found
 
 
 @given(
@@ -700,7 +697,7 @@ def test_what_was_written_is_read(checks: list[Finding], at: datetime, version: 
     )
 )
 def test_a_report_of_whatever_shape_is_none(document: Any) -> None:
-    assert Examination.parse(json.dumps(document).encode()) is None
+    assert DoctorReport.parse(json.dumps(document).encode()) is None
 
 
 @given(FINDINGS)
@@ -877,7 +874,7 @@ async def test_what_is_no_resource_id_is_not_asked_for(resource_id: str) -> None
 
 
 def test_each_public_cloud_has_its_resource_manager() -> None:
-    from connector.endpoint import PUBLIC_CLOUDS
+    from connector.vocabulary.origin import PUBLIC_CLOUDS
 
     assert set(CLOUDS) == {f"https://{host}" for host in PUBLIC_CLOUDS}
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from connector.clock import SystemClock
-from connector.report import aside_lines
-from connector.run import Aside, Drop
+from connector.outside.system_clock import SystemClock
+from connector.reporting.terminal import aside_lines
 from connector.sandbox.servers import Azurite
+from connector.vocabulary.run import Aside, Drop
 from tests.account import Account, outcomes
 from tests.people import csv_of, feed_file, ids, workers
 from tests.privacy import Collector

@@ -12,11 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import feed
-from connector.endpoint import Endpoint, parse_endpoint
-from connector.errors import Fault, FeedUnusable
-from connector.feed import Declared, Empty, Expectation, FixedColumn, Footer, LookupFile, Threshold
-from connector.marked_yaml import MAX_BYTES
+from connector.feed import model as feed_module
+from connector.feed.endpoint import Endpoint, parse_endpoint
+from connector.feed.file_options import FileOptions, FixedColumn, Footer
+from connector.feed.files import Files
+from connector.feed.guards import Guards, Threshold
+from connector.feed.mapping_section import Declared, Empty, LookupFile
+from connector.feed.marked_yaml import MAX_BYTES
+from connector.feed.model import Expectation, Feed, json_schema
+from connector.feed.parse import ParsedFeed, parse, sorted_by_line
+from connector.feed.pgp import Pgp
+from connector.vocabulary.errors import Fault, FeedUnusable
 
 GRAPH = "https://graph.microsoft.com"
 JOB = "servicePrincipals/00aa00aa-bb11-cc22-dd33-44ee44ee44ee/synchronization/jobs/API2AAD.0000.1111-22"
@@ -24,14 +30,14 @@ ENDPOINT = f"{GRAPH}/beta/{JOB}/bulkUpload"
 HEAD = f'endpoint: {ENDPOINT}\nmapping:\n  externalId: "[WorkerID]"\n'
 
 
-def parsed(text: str | bytes, graph: str | None = GRAPH) -> feed.ParsedFeed:
+def parsed(text: str | bytes, graph: str | None = GRAPH) -> ParsedFeed:
     content = text if isinstance(text, bytes) else text.encode()
-    return feed.parse(content, name="feeds/employees.yaml", graph=graph)
+    return parse(content, name="feeds/employees.yaml", graph=graph)
 
 
 def faults(text: str | bytes, graph: str | None = GRAPH) -> list[str]:
     try:
-        return [str(fault) for fault in feed.sorted_by_line(parsed(text, graph).faults)]
+        return [str(fault) for fault in sorted_by_line(parsed(text, graph).faults)]
     except FeedUnusable as error:
         return [str(fault) for fault in error.faults]
 
@@ -47,9 +53,9 @@ def test_a_feed_is_named_after_its_file_and_has_the_documented_defaults() -> Non
     assert result.name == "employees"
     assert result.content == "full"
     assert result.mapping == {"externalId": "[WorkerID]"}
-    assert result.file == feed.FileOptions()
+    assert result.file == FileOptions()
     five, two = Threshold(percent=Decimal(5)), Threshold(percent=Decimal(2))
-    assert result.guards == feed.Guards(max_disabled=five, max_removed=five, max_rejected=two)
+    assert result.guards == Guards(max_disabled=five, max_removed=five, max_rejected=two)
     assert (result.where, result.pgp, result.expect, result.empty) == (None, None, None, Empty())
 
 
@@ -278,7 +284,7 @@ def test_file_options_are_typed() -> None:
         "file:\n  format: csv\n  delimiter: tab\n  quote: none\n  encoding: cp1252\n  header: [A, 2]\n  skip: 2\n"
         "  footer: {lines: 1, count: 'T;([0-9]+)'}\n  max_expanded: 2GB\n"
     )
-    assert field(text, "file") == feed.FileOptions.model_construct(
+    assert field(text, "file") == FileOptions.model_construct(
         format="csv",
         encoding="cp1252",
         delimiter="\t",
@@ -374,7 +380,7 @@ def test_lookup_tables_are_text_to_text_or_a_file() -> None:
 def test_expect_and_pgp_are_read() -> None:
     assert field("expect: every 24h", "expect") == Expectation(every=timedelta(hours=24))
     key = "keyvault:https://hr-vault.vault.azure.net/secrets/hr-key"
-    assert field(f"pgp: {{key: '{key}', signed_by: ['file:vendor.asc']}}", "pgp") == feed.Pgp(
+    assert field(f"pgp: {{key: '{key}', signed_by: ['file:vendor.asc']}}", "pgp") == Pgp(
         key=key, signed_by=("file:vendor.asc",)
     )
 
@@ -400,7 +406,7 @@ def test_leftovers_of_transfers_are_no_drops() -> None:
 
 @given(st.text(alphabet="ab./", min_size=1, max_size=10).filter(lambda name: not name.endswith("/")))
 def test_a_marker_leads_back_to_its_drop(name: str) -> None:
-    files = feed.Files(ready="go-{name}.done")
+    files = Files(ready="go-{name}.done")
     marker = files.marker_of(name)
     assert marker is not None
     assert files.drop_of(marker) == name
@@ -408,18 +414,18 @@ def test_a_marker_leads_back_to_its_drop(name: str) -> None:
 
 def test_the_published_schema_is_current() -> None:
     """To renew it: python -c 'from tests.test_feed import renew; renew()'."""
-    assert json.loads(SCHEMA_FILE.read_text("utf-8")) == feed.json_schema()
+    assert json.loads(SCHEMA_FILE.read_text("utf-8")) == json_schema()
 
 
-SCHEMA_FILE = Path(feed.__file__).with_name("feed.schema.json")
+SCHEMA_FILE = Path(feed_module.__file__).with_name("feed.schema.json")
 
 
 def renew() -> None:
-    SCHEMA_FILE.write_text(json.dumps(feed.json_schema(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    SCHEMA_FILE.write_text(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def test_the_schema_knows_every_key_but_the_name() -> None:
-    schema = feed.json_schema()
-    assert set(schema["properties"]) == set(feed.Feed.model_fields) - {"name"}
+    schema = json_schema()
+    assert set(schema["properties"]) == set(Feed.model_fields) - {"name"}
     assert schema["required"] == ["endpoint", "mapping"]
     assert schema["additionalProperties"] is False

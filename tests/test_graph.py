@@ -19,10 +19,11 @@ import tenacity
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
-from connector.clock import SystemClock
-from connector.errors import ConnectorError, Forbidden, Refused, Retryable, Stopped
-from connector.graph import LOG_WINDOW, Graph, Throttled, TokenRefused, TokenSource, retry_after
-from connector.retries import retrying
+from connector.outside.graph import LOG_WINDOW, Graph, Throttled, TokenRefused, retry_after
+from connector.outside.retries import retrying
+from connector.outside.system_clock import SystemClock
+from connector.outside.tokens import TokenSource
+from connector.vocabulary.errors import ConnectorError, Forbidden, Refused, Retryable, Stopped
 
 BASE = "https://graph.microsoft.com"
 PATH = "/v1.0/servicePrincipals/s/synchronization/jobs/j/bulkUpload"

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.__main__ import main
-from connector.errors import Unusable
-from connector.hr_columns import CUSTOM, NAMES, STATUS, candidates, plain
+from connector.commands.drafting.from_columns import draft
+from connector.commands.drafting.hr_columns import CUSTOM, NAMES, STATUS, candidates, plain
 from connector.mapping import load_feed
-from connector.mapping.paths import parse_path
-from connector.new_feed import draft
+from connector.mapping.attribute_paths import parse_path
 from connector.readers.table import Notes, Table
 from connector.sandbox.sample import sample
-from connector.scim import ENTERPRISE_USER
+from connector.vocabulary.errors import Unusable
+from connector.vocabulary.scim import ENTERPRISE_USER
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

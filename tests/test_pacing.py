@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.limits import Limit
-from connector.pacing import Ledger, Window
+from connector.sending.ledger import Ledger
+from connector.sending.window import Window
+from connector.vocabulary.limits import Limit
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -18,7 +19,7 @@ def send(window: Window, outward: list[float], back: float, in_flight: int = 16)
     queue = list(outward)
     while queue or flying:
         flying.sort(key=lambda item: item[0])
-        wait = window.wait(now) if queue and len(flying) < in_flight else float("inf")
+        wait = window.seconds_until_free(now) if queue and len(flying) < in_flight else float("inf")
         if wait <= 0:
             delay = queue.pop(0)
             starts.append(now)
@@ -65,20 +66,20 @@ def test_latency_as_long_as_half_the_window_costs_no_speed_with_enough_in_flight
 def test_a_successor_starts_as_if_the_window_were_used_up() -> None:
     window = Window(Limit(40, 5.0))
     window.assume(40, 100.0)
-    assert window.wait(100.0) == pytest.approx(5.015)
-    assert window.wait(105.02) == 0.0
+    assert window.seconds_until_free(100.0) == pytest.approx(5.015)
+    assert window.seconds_until_free(105.02) == 0.0
 
 
 def test_a_429_closes_the_window_then_half_the_calls_probe_and_full_speed_returns() -> None:
     window = Window(Limit(40, 5.0))
     window.throttled(0.0, 7.0)
-    assert window.wait(3.0) == 4.0
+    assert window.seconds_until_free(3.0) == 4.0
     burst = 0
-    while window.wait(7.0) == 0.0:
+    while window.seconds_until_free(7.0) == 0.0:
         window.end(window.start(7.0), 7.0)
         burst += 1
     assert burst == 20
-    while window.wait(13.0) == 0.0:
+    while window.seconds_until_free(13.0) == 0.0:
         window.end(window.start(13.0), 13.0)
         burst += 1
     assert burst == 60
@@ -87,7 +88,7 @@ def test_a_429_closes_the_window_then_half_the_calls_probe_and_full_speed_return
 def test_repeated_429s_never_close_the_window_for_good() -> None:
     window = Window(Limit(1, 5.0))
     for second in range(0, 100, 10):
-        assert window.wait(float(second)) == 0.0
+        assert window.seconds_until_free(float(second)) == 0.0
         window.end(window.start(float(second)), float(second))
         window.throttled(float(second), 5.0)
 

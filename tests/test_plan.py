@@ -18,23 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scim2_models import EnterpriseUser, User
 
-from connector.errors import Fault
 from connector.mapping import FILTERED, Rejected, load_feed
-from connector.plan import (
-    PEOPLE_PER_REQUEST,
-    BulkRequest,
-    LastRows,
-    digest,
-    last_rows,
-    parse_plan_line,
-    plan,
-    plan_line,
-)
-from connector.planning import decide
+from connector.planning.decide import decide
+from connector.planning.plan import LastRows, last_rows, plan
 from connector.readers import BadRow
-from connector.run import Decision, PlannedRow
 from connector.sandbox.sample import SAMPLE_FEED, sample
 from connector.sandbox.servers import PROJECT
+from connector.vocabulary.bulk_request import PEOPLE_PER_REQUEST, BulkRequest, digest
+from connector.vocabulary.errors import Fault
+from connector.vocabulary.lines import parse_plan_line, plan_line
+from connector.vocabulary.run import Decision, PlannedRow
 
 LANDED = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 FAULT = Fault(message="no", column="C")

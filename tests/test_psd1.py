@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from connector.__main__ import main
-from connector.csv2scim import draft
-from connector.errors import Unusable
+from connector.commands.drafting.from_csv2scim import draft
+from connector.commands.drafting.psd1 import MAX_DEPTH, Array, Literal, Malformed, Script, Table, Unknown, Value, parse
 from connector.mapping import load_feed
-from connector.psd1 import MAX_DEPTH, Array, Literal, Malformed, Script, Table, Unknown, Value, parse
-from connector.scim import ENTERPRISE_USER
+from connector.vocabulary.errors import Unusable
+from connector.vocabulary.scim import ENTERPRISE_USER
 
 # Made after the shape of CSV2SCIM's samples.
 WHOLE = f"""\

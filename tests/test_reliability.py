@@ -16,15 +16,16 @@ from datetime import datetime
 import pytest
 from azure.core.credentials import AccessToken
 
-from connector.clock import SystemClock
-from connector.errors import Retryable
-from connector.graph import Graph, TokenSource
-from connector.report import parse_summary
-from connector.run import Outcomes, Summary
+from connector.outside.graph import Graph
+from connector.outside.system_clock import SystemClock
+from connector.outside.tokens import TokenSource
+from connector.reporting.summary_file import parse_summary
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.servers import Sandbox
-from connector.settings import Limit
-from connector.uplink import IN_FLIGHT
+from connector.sending.drain import IN_FLIGHT
+from connector.vocabulary.errors import Retryable
+from connector.vocabulary.limits import Limit
+from connector.vocabulary.summary import Outcomes, Summary
 from tests.chaos.checks import violations
 from tests.chaos.schedule import (
     FEED,

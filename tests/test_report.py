@@ -21,42 +21,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
-from connector.errors import Fault, Unusable
-from connector.report import (
-    FAILURES,
-    OUTCOMES_HEADER,
-    PAGE_LINES,
-    REJECTS_HEADER,
-    TableLine,
-    advice_for,
-    causes,
-    headline,
-    html,
-    line,
-    outcome_parts,
-    outcomes_csv,
-    parse_summary,
-    rejects_csv,
-    row_parts,
-    summary_json,
-    table,
-    tone,
-)
-from connector.run import (
-    Decision,
-    Ending,
-    Outcome,
-    Outcomes,
-    PlannedRow,
-    Problem,
-    Requests,
-    Rows,
-    State,
-    Summary,
-    SummaryDrop,
-    Times,
-)
+from connector.reporting.advice import LOOK_IT_UP, UNREADABLE, advise, without_values
+from connector.reporting.causes import FAILURES, advice_for, causes
+from connector.reporting.csv_files import OUTCOMES_HEADER, REJECTS_HEADER, outcomes_csv, rejects_csv
+from connector.reporting.page import PAGE_LINES, html
+from connector.reporting.summary_file import parse_summary, summary_json
+from connector.reporting.sums import headline, outcome_parts, row_parts, tone
+from connector.reporting.terminal import TableLine, line, table
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.run import Decision, Ending, Outcome, PlannedRow, Problem, State, Times
+from connector.vocabulary.summary import Outcomes, Requests, Rows, Summary, SummaryDrop
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "summary.html"
 LANDED = datetime(2026, 11, 24, 9, 20, 0, tzinfo=UTC)

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from scim2_models import EnterpriseUser, User
 
 from connector.mapping import load_feed
-from connector.plan import BulkRequest
-from connector.planning import decide
-from connector.run import Decision, PlannedRow
+from connector.planning.decide import decide
 from connector.sandbox.bulk import operations
 from connector.sandbox.sample import COLUMNS, MOST_ROWS, SAMPLE_FEED, UNKNOWN_DOMAIN, Sample, sample
 from connector.sandbox.settings import CONTOSO, SandboxSettings
+from connector.vocabulary.bulk_request import BulkRequest
+from connector.vocabulary.run import Decision, PlannedRow
 
 Planned = tuple[Sample, list[PlannedRow], list[BulkRequest]]
 LANDED = datetime(2026, 11, 24, 9, 20, tzinfo=UTC)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from scim2_models import EnterpriseUser, User
 
-from connector import scim
-from connector.scim import Attribute, Mutability, Type
+from connector.vocabulary import scim
+from connector.vocabulary.scim import Attribute, Mutability, Type
 
 
 def names(model: Any) -> dict[str, Any]:

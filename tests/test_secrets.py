@@ -21,14 +21,15 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from connector.clock import SystemClock
-from connector.errors import ConnectorError, Retryable, Stopped, Unusable
-from connector.graph import Graph, TokenSource
+from connector.outside.graph import Graph
+from connector.outside.keys import Secrets, vault_secrets
+from connector.outside.settings import Settings
+from connector.outside.store import Store
+from connector.outside.system_clock import SystemClock
+from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
 from connector.sandbox.servers import Azurite, Sandbox
-from connector.secrets import Secrets, vault_secrets
-from connector.settings import Settings
-from connector.store import Store
+from connector.vocabulary.errors import ConnectorError, Retryable, Stopped, Unusable
 from tests.account import PATIENCE, Account, outcomes, rows
 from tests.people import csv_of, feed_file, ids, workers
 from tests.privacy import Collector, text_of

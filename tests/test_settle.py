@@ -11,23 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.run import Decision, Ending, Outcome, Outcomes, Receipt, Refusal, Rows
-from connector.settle import (
+from connector.outside.provisioning_log import parse_event
+from connector.reporting.outcomes import (
     OVERLAP,
-    Event,
     Sent,
     belongs,
     count_outcomes,
     count_rows,
     endings,
-    event_line,
     outcome_of,
     owners,
-    parse_event,
-    parse_event_line,
     poll_from,
     quiet_since,
 )
+from connector.vocabulary.event import Event
+from connector.vocabulary.lines import event_line, parse_event_line
+from connector.vocabulary.run import Decision, Ending, Outcome, Receipt, Refusal
+from connector.vocabulary.summary import Outcomes, Rows
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -33,20 +33,24 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from connector import telemetry
-from connector.errors import Conflict, DropUnusable, Fault, Refused, Retryable, Stopped, StorageDown
-from connector.exporting import OpenTelemetry, run_context
-from connector.facts import FeedFacts, FeedFile, Quota, feed_facts, landing
-from connector.limits import Limit
-from connector.pacing import Ledger
-from connector.pipeline import connected, managed_identity
-from connector.poison import QUEUE
-from connector.run import Decision, Outcomes, State
+from connector.outside import telemetry
+from connector.outside.blobs import SILENT
+from connector.outside.poison_queue import QUEUE
+from connector.outside.settings import Settings
+from connector.outside.store import RunEntry
+from connector.outside.telemetry.exporting import OpenTelemetry, run_context
+from connector.outside.telemetry.invocation import InvocationFailed, invocation, safe_detail
+from connector.outside.telemetry.names import EVENTS, LOGGER, METRICS, SPANS
+from connector.outside.telemetry.spans import exporting_to, plain_code
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
-from connector.settings import Settings
-from connector.store import SILENT, RunEntry
-from connector.telemetry import EVENTS, METRICS, SPANS, InvocationFailed, invocation, plain_code, safe_detail
+from connector.sending.ledger import Ledger
+from connector.vocabulary.errors import Conflict, DropUnusable, Fault, Refused, Retryable, Stopped, StorageDown
+from connector.vocabulary.limits import Limit
+from connector.vocabulary.run import Decision, State
+from connector.vocabulary.summary import Outcomes
+from connector.watching.feed_status import FeedFacts, FeedFile, Quota, feed_facts, landing
+from connector.wiring import connected, managed_identity
 from tests.account import PATIENCE, Account
 from tests.chaos.schedule import FEED, EntraFault, ExtraTick, Happening, Land, Schedule, StorageFault, Tamper
 from tests.chaos.world import World
@@ -141,7 +145,7 @@ def adventure() -> tuple[Recorder, list[logging.LogRecord]]:
         pause=13 * 3600.0,
     )
     world, recorder = World(schedule), Recorder()
-    with telemetry.exporting_to(recorder):
+    with exporting_to(recorder):
         world.run()
     return recorder, world.seen.records
 
@@ -232,8 +236,9 @@ def _short(fields: frozenset[str]) -> set[str]:
 def test_without_a_connection_string_nothing_of_opentelemetry_is_imported() -> None:
     code = (
         "import sys, asyncio\n"
-        "import function_app, connector.pipeline\n"
-        "from connector.telemetry import invocation, measure, span\n"
+        "import function_app, connector.wiring\n"
+        "from connector.outside.telemetry import measure, span\n"
+        "from connector.outside.telemetry.invocation import invocation\n"
         "async def main():\n"
         "    async with invocation('on_tick', ''):\n"
         "        with span('plan', feed='a', run='b') as one: one.set(requests=1)\n"
@@ -254,7 +259,8 @@ def test_without_a_connection_string_nothing_of_opentelemetry_is_imported() -> N
 
 
 def test_importing_the_functions_imports_nothing_that_only_their_work_needs() -> None:
-    heavy = ("connector.pipeline", "connector.readers", "connector.mapping", "connector.telemetry", "connector.graph")
+    rooms = "outside.store outside.graph outside.telemetry readers mapping planning sending settling pipeline wiring"
+    heavy = tuple(f"connector.{room}" for room in rooms.split())
     others = ("httpx", "pydantic", "yaml", "jinja2", "regex", "opentelemetry", "azure.storage.queue")
     code = f"import sys, function_app; print([name for name in {(*heavy, *others)!r} if name in sys.modules])"
     done = subprocess.run(
@@ -325,13 +331,13 @@ def listening() -> Iterator[Heard]:
     loggers.add_log_record_processor(SimpleLogRecordProcessor(logs))
     meters = MeterProvider([reader])
     handler = LoggingHandler(logger_provider=loggers)
-    ours = logging.getLogger(telemetry.LOGGER)
+    ours = logging.getLogger(LOGGER)
     level = ours.level
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
     exporter = OpenTelemetry(tracers, meters, loggers)
     try:
-        with telemetry.exporting_to(exporter):
+        with exporting_to(exporter):
             yield Heard(tracers, spans, reader, logs)
     finally:
         exporter.close()
@@ -535,7 +541,7 @@ def test_a_tick_states_what_is_open_due_and_left(
 
 
 def test_poison_messages_are_counted(azurite: Azurite, containers: dict[str, str]) -> None:
-    from connector.poison import poison_count
+    from connector.outside.poison_queue import poison_count
 
     settings = Settings.of({**azurite.environment(), **containers})
     with QueueClient.from_connection_string(azurite.connection_string, QUEUE) as queue:

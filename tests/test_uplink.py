@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 
-from connector.clock import SystemClock
-from connector.limits import Limit
+from connector.outside.system_clock import SystemClock
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import Azurite, Sandbox
 from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, SandboxSettings
-from connector.uplink import ATTEMPTS
+from connector.sending.drain import ATTEMPTS
+from connector.vocabulary.limits import Limit
 from tests.account import Account, adds_up, outcomes, rows, until
 from tests.people import csv_of, feed_file, ids, worker, workers
 from tests.servers import MakeSandbox

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from connector.preview import preview
+from connector.commands.preview import preview
 from connector.sandbox.servers import Azurite, Sandbox
-from connector.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
+from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 from tests.account import Account, adds_up, outcomes, rows
 from tests.people import csv_of, feed_file, ids, worker, workers
 from tests.stranger import Stranger, stranger

@@ -1,7 +1,7 @@
 """Row to person: a feed file's mapping, checked once and compiled into one function."""
 
+from connector.mapping.bound_mapping import BoundMapping, Mapping
 from connector.mapping.load import LoadedFeed, load_feed
-from connector.mapping.record import BoundMapping, Mapping
 from connector.mapping.rules import FILTERED, Filtered, Rejected
 
 __all__ = ["FILTERED", "BoundMapping", "Filtered", "LoadedFeed", "Mapping", "Rejected", "load_feed"]

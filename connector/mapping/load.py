@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from connector.errors import Fault, FeedUnusable
-from connector.feed import Feed, LookupFile, ParsedFeed, Value, parse, sorted_by_line
-from connector.mapping.checks import CONVERTERS, FAULTS, TYPE_ADVICE, unsendable
-from connector.mapping.expression import Expression, ExpressionError, looks_like_expression
-from connector.mapping.expression import parse as parse_expression
-from connector.mapping.lookup import BadTable, read_table
-from connector.mapping.paths import PathError, Target, parse_path
-from connector.mapping.record import Mapping, Unwritable
+from connector.feed.mapping_section import LookupFile, Value
+from connector.feed.marked_yaml import Path
+from connector.feed.model import Feed
+from connector.feed.parse import ParsedFeed, parse, sorted_by_line
+from connector.mapping.attribute_paths import PathError, Target, parse_path
+from connector.mapping.bound_mapping import Mapping
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.parser import Expression, looks_like_expression
+from connector.mapping.expressions.parser import parse as parse_expression
+from connector.mapping.fast_path import Unwritable
+from connector.mapping.lookup_table import BadTable, read_table
 from connector.mapping.rules import Constant, Rule, all_elements, shape
-from connector.marked_yaml import Path
-from connector.scim import Type
+from connector.mapping.value_checks import CONVERTERS, FAULTS, TYPE_ADVICE, unsendable
+from connector.vocabulary.errors import Fault, FeedUnusable
+from connector.vocabulary.scim import Type
 
 ReadFile = Callable[[str], bytes]
 

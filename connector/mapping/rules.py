@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from connector import scim
-from connector.errors import Fault
-from connector.mapping.expression import Expression
-from connector.mapping.paths import Target
+from connector.mapping.attribute_paths import Target
+from connector.mapping.expressions.parser import Expression
+from connector.vocabulary import scim
+from connector.vocabulary.errors import Fault
 
 
 class Filtered(enum.Enum):

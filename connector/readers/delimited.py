@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import BinaryIO
 
-from connector.errors import Fault
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.dialect import Dialect, find_dialect, reader_of, separator_line
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable, header_names
 from connector.readers.text import BLOCK, MARK, MAX_LINE, TOO_LONG, UNDECODABLE, Text, lines_of, spoilt
 from connector.readers.trailer import check_trailer
+from connector.vocabulary.errors import Fault
 
 _SAMPLE_LINES = 200
 _MAX_FIELD = 131_072

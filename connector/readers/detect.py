@@ -7,10 +7,10 @@ import zipfile
 from pathlib import PurePosixPath
 from typing import Final
 
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.table import Unreadable
 from connector.readers.text import bom_encoding, is_junk
-from connector.scim import BULK_REQUEST
+from connector.vocabulary.scim import BULK_REQUEST
 
 GZIP: Final = b"\x1f\x8b"
 ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")

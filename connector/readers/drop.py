@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.archive import Watched, expand_gzip, expand_zip, open_zip
 from connector.readers.detect import GZIP, ZIP, is_workbook, text_format
 from connector.readers.table import Notes, ScimTable, Table, Unreadable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable, header_names
 from connector.readers.text import Text, lines_of, spoilt
 from connector.readers.trailer import check_trailer

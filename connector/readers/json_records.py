@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from connector.errors import Fault
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.json_text import AS_WRITTEN, Scanner
 from connector.readers.paths import Cutter, cell_of, discovered, leaves, path_of
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable
 from connector.readers.text import MAX_LINE, TOO_LONG, Text, lines_of
 from connector.readers.trailer import check_trailer
+from connector.vocabulary.errors import Fault
 
 
 def open_array(

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
-from connector.errors import Fault
 from connector.readers.table import BadRow, Cell, Cells, Notes
 from connector.readers.text import spoilt
+from connector.vocabulary.errors import Fault
 
 _SAMPLE = 100
 _MAX_COLUMNS = 2_000

@@ -8,12 +8,12 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from connector.errors import Fault
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.json_text import TYPED, Scanner
 from connector.readers.table import BadRow, Notes, Operations, ScimTable, Unreadable
 from connector.readers.text import Text
-from connector.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
+from connector.vocabulary.errors import Fault
+from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 
 
 def open_bulk(stream: BinaryIO, head: bytes, *, name: str, options: FileOptions, notes: Notes) -> ScimTable:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from connector.errors import DropUnusable, Fault
+from connector.vocabulary.errors import DropUnusable, Fault
 
 Cell = str | list[str] | None
 Cells = list[str] | list[Cell]

@@ -12,9 +12,9 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from connector.errors import Fault
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.table import Notes, Unreadable
+from connector.vocabulary.errors import Fault
 
 UNDECODABLE = "\udcff"
 TOO_LONG = "\udcfe"

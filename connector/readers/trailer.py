@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.table import Unreadable
 
 _SECONDS = 2.0

@@ -14,12 +14,12 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from xml.parsers import expat
 
-from connector.errors import Fault
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.archive import Watched, check_member, check_sizes, guarded, open_zip
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable, header_names
 from connector.readers.text import spoilt
 from connector.readers.trailer import check_trailer
+from connector.vocabulary.errors import Fault
 
 _ERRORS = frozenset(
     {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#SPILL!", "#CALC!", "#GETTING_DATA"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers.paths import Cutter, NestedValue, discovered
 from connector.readers.table import Cell, Notes, Rows, Table, Unreadable
 from connector.readers.text import BLOCK, MAX_LINE, bom_encoding

@@ -21,7 +21,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from connector.clock import Clock
 from connector.sandbox.bulk import InvalidBulk, operations
 from connector.sandbox.connection import Connection, half
 from connector.sandbox.entra import Entra, Job
@@ -32,7 +31,8 @@ from connector.sandbox.report import Report, Seen
 from connector.sandbox.settings import JOB_ROLES, JOB_WRITE_ROLES, LOG_ROLES, UPLOAD_ROLES, SandboxSettings
 from connector.sandbox.throttle import SlidingWindow
 from connector.sandbox.tokens import STORAGE, TokenRefused, Tokens
-from connector.settings import is_loopback
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.origin import is_loopback
 
 IDENTITY_PATH = "/msi/token"
 IDENTITY_API_VERSION = "2019-08-01"

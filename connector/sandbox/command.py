@@ -1,55 +1,51 @@
-"""`python -m connector sandbox`: the local Entra in the foreground, until Ctrl-C."""
+"""Runs a strict local Entra over real HTTP, in the foreground until Ctrl-C."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from connector.errors import Fault, Unusable
 from connector.sandbox.faults import Schedule
 from connector.sandbox.servers import Sandbox
 from connector.sandbox.settings import SandboxSettings
+from connector.vocabulary.errors import Fault, Unusable
 
 PORT = 8750
 
 
-def main(argv: Sequence[str]) -> int:
-    """The command line. Exit 0 after Ctrl-C, 2 where a file or the port cannot be used."""
-    parser = argparse.ArgumentParser(prog="connector sandbox", description="A strict local Entra over real HTTP.")
+EXAMPLE = "sandbox --port 0"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=PORT, help="port; 0 is any free one (default %(default)s)")
     parser.add_argument("--settings", type=Path, metavar="YAML", help="the sandbox's settings")
     parser.add_argument("--faults", type=Path, metavar="YAML", help="the faults, by script")
     parser.add_argument("--seed", type=int, default=0, help="for faults with a probability (default %(default)s)")
-    options = parser.parse_args(argv)
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 after Ctrl-C. Raises Unusable where a file or the port cannot be used."""
     try:
         settings = _settings(options.settings) if options.settings else SandboxSettings()
         faults = Schedule()
         if options.faults:
             faults = Schedule.parse(_read(options.faults), seed=options.seed, name=str(options.faults))
-        run(settings, host=options.host, port=options.port, faults=faults)
-    except Unusable as error:
-        print(error, file=sys.stderr)
-        return 2
+        serve(settings, host=options.host, port=options.port, faults=faults)
     except OSError as error:
-        print(
-            f"{options.host} port {options.port}: {os.strerror(error.errno or 0)} (choose another --port)",
-            file=sys.stderr,
-        )
-        return 2
+        fault = Fault(message=os.strerror(error.errno or 0), advice="choose another --port")
+        raise Unusable(f"{options.host} port {options.port}", [fault]) from None
     except KeyboardInterrupt:
         return 0
     return 0
 
 
-def run(
+def serve(
     settings: SandboxSettings, *, host: str = "127.0.0.1", port: int = PORT, faults: Schedule | None = None
 ) -> None:
     """Serves until KeyboardInterrupt. Prints the environment for the connector and the endpoint for its feed files."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from connector.errors import Fault, Unusable
-from connector.limits import duration
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.limits import duration
 
 
 class Endpoint(enum.StrEnum):

@@ -21,7 +21,7 @@ import azure.functions as func
 from azure.functions.timer import TimerRequest
 from azure.storage.blob import BlobClient
 
-from connector.errors import Fault, Unusable
+from connector.vocabulary.errors import Fault, Unusable
 
 NAME: Final = "function_app.py"
 

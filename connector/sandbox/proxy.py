@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 
 import h11
 
-from connector.clock import Clock, SystemClock
+from connector.outside.system_clock import SystemClock
 from connector.sandbox.connection import half, reset
 from connector.sandbox.events import iso
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import Background, listening_socket
+from connector.vocabulary.clock import Clock
 
 _CHUNK = 65536
 

@@ -20,9 +20,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from connector.advice import without_values
-from connector.report import TableLine, headline, table
-from connector.run import State, Summary
+from connector.reporting.advice import without_values
+from connector.reporting.sums import headline
+from connector.reporting.terminal import TableLine, table
+from connector.vocabulary.run import State
+from connector.vocabulary.summary import Summary
 
 WIDTH: Final = 108
 """The most columns that are used: wider lines are hard to read, and to put into a README."""

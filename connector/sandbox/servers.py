@@ -21,8 +21,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from connector.clock import Clock, SystemClock
-from connector.errors import Fault, Unusable
+from connector.outside.system_clock import SystemClock
 from connector.sandbox.app import IDENTITY_PATH, SandboxApp
 from connector.sandbox.certificate import write_certificate
 from connector.sandbox.connection import ConnectionProtocol
@@ -31,6 +30,8 @@ from connector.sandbox.faults import Schedule
 from connector.sandbox.report import Report
 from connector.sandbox.settings import SandboxSettings
 from connector.sandbox.transport import SandboxTransport
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import Fault, Unusable
 
 ACCOUNT = "devstoreaccount1"
 # The well-known key of every storage emulator (Microsoft Learn, "Connect to Azurite"): no secret.

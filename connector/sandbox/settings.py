@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
-from connector.errors import Fault, Unusable
-from connector.limits import Limit, duration
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.limits import Limit, duration
 
 TENANT = "b16687d3-8faf-42ad-b298-92cdcaf01c6e"
 SERVICE_PRINCIPAL = "f9c1d9b2-34a1-4b8e-9a0b-7d2c5e6f8a10"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from connector.limits import Limit
+from connector.vocabulary.limits import Limit
 
 _ROUNDING = 1e-9
 """Seconds that sums of floats may be off: a caller who waited for exactly the window's length is not refused for it."""

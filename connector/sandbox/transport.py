@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
-from connector.clock import Clock
+from connector.vocabulary.clock import Clock
 
 
 class _Reset(Exception):

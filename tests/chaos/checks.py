@@ -13,13 +13,14 @@ from typing import Any
 
 import orjson
 
-from connector.errors import ConnectorError
-from connector.plan import PEOPLE_PER_REQUEST
-from connector.report import parse_summary
-from connector.run import Outcome, State, Summary
+from connector.reporting.summary_file import parse_summary
 from connector.sandbox.faults import Action, Endpoint
 from connector.sandbox.throttle import most_in_any_window
-from connector.uplink import IN_FLIGHT
+from connector.sending.drain import IN_FLIGHT
+from connector.vocabulary.bulk_request import PEOPLE_PER_REQUEST
+from connector.vocabulary.errors import ConnectorError
+from connector.vocabulary.run import Outcome, State
+from connector.vocabulary.summary import Summary
 from tests.chaos.schedule import MARK, Skew
 from tests.chaos.world import World
 

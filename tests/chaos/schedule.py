@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from connector.limits import Limit
 from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.settings import QUOTA, SEND_LIMIT
+from connector.vocabulary.limits import Limit
 
 MINUTE = 60.0
 TICK = 5 * MINUTE

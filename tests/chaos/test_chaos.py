@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.sandbox.clock import VirtualClock
-from connector.settings import Limit
+from connector.vocabulary.limits import Limit
 from tests.chaos.__main__ import main
 from tests.chaos.blob_account import Answer, BlobAccount
 from tests.chaos.checks import violations

@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.errors import ConnectorError
-from connector.graph import Graph, TokenSource
+from connector.outside.graph import Graph
+from connector.outside.settings import Settings
+from connector.outside.store import Store
+from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
-from connector.run import State
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Endpoint, Rule
 from connector.sandbox.faults import Schedule as Script
 from connector.sandbox.servers import Sandbox, connection_string
 from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, SandboxSettings
-from connector.settings import Settings
-from connector.store import Store
+from connector.vocabulary.errors import ConnectorError
+from connector.vocabulary.run import State
 from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
 from tests.chaos.host import Host, Killed, VirtualRetry
 from tests.chaos.schedule import (
@@ -249,7 +250,7 @@ class World:
     # what happens
 
     async def _land(self, land: Land) -> None:
-        from connector.run import Drop
+        from connector.vocabulary.run import Drop
 
         path = f"{land.feed}/{land.name}"
         if self.account.read("inbox", path) is not None:

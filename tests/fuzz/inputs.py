@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
-from connector.mapping.signatures import KNOWN_NAMES
+from connector.mapping.expressions.signatures import KNOWN_NAMES
 
 EXPRESSIONS: Final = (
     'Join("@", ToLower([A]), "contoso.com")',

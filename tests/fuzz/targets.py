@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
-from connector.csv2scim import draft as feed_of_psd1
-from connector.errors import FeedUnusable, Unusable
+from connector.commands.drafting.from_csv2scim import draft as feed_of_psd1
 from connector.mapping import Rejected, load_feed
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import parse
-from connector.mapping.expression_error import ExpressionError
-from connector.mapping.values import ValueFault
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.parser import parse
+from connector.mapping.expressions.values import ValueFault
+from connector.vocabulary.errors import FeedUnusable, Unusable
 from tests.fuzz import inputs
 from tests.readers.samples import SAMPLES, read
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from connector import settings
+from connector.outside import settings
 from tests.infra.bicep import ROOT, body, modules, parsed, resources, source
 
 APP = "modules/function-app.bicep"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from connector.telemetry import EVENTS, METRICS, SPANS
+from connector.outside.telemetry.names import EVENTS, METRICS, SPANS
 from tests.infra.bicep import INFRA, ROOT, decorators, parsed, resources
 
 QUERIES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((INFRA / "queries").glob("*.kql"))}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from connector import settings
-from connector.run import Drop
-from connector.store import UPLINK
+from connector.outside import settings
+from connector.outside.store import UPLINK
+from connector.vocabulary.run import Drop
 from tests.infra.bicep import body, decorators, modules, parsed, resources, role_assignments, source
 
 DATA = "modules/storage-data.bicep"

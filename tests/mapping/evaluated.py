@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connector.mapping.emit import compile_expression
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import Expression, ExpressionError, parse
-from connector.mapping.values import Cell, Value, ValueFault
+from connector.mapping.expressions.compiler import compile_expression
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.parser import Expression, parse
+from connector.mapping.expressions.values import Cell, Value, ValueFault
 
 LANDED = datetime(2021, 8, 25, 17, 41, 18, tzinfo=UTC)
 

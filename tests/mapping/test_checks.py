@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from connector import scim
-from connector.mapping.checks import (
+from connector.mapping.attribute_paths import parse_path
+from connector.mapping.value_checks import (
     COUNTRIES,
     EXTERNAL_ID_MAX,
     VALUE_MAX,
@@ -19,7 +19,7 @@ from connector.mapping.checks import (
     unsendable,
     watch,
 )
-from connector.mapping.paths import parse_path
+from connector.vocabulary import scim
 
 
 @pytest.mark.parametrize(

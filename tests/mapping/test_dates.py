@@ -4,16 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.dotnet_dates import (
-    STANDARD,
-    FormatError,
-    Moment,
-    Styles,
-    Zone,
-    date_format,
-    date_styles,
-)
-from connector.mapping.plain_dates import read_date, write_date
+from connector.mapping.dotnet.dates import STANDARD, FormatError, Moment, Styles, Zone, date_format, date_styles
+from connector.mapping.expressions.plain_dates import read_date, write_date
 
 from .evaluated import fault, refusal, value
 

@@ -1,8 +1,8 @@
 import pytest
 
-from connector.mapping.emit import compile_expression
-from connector.mapping.expression import MAX_DEPTH, MAX_LENGTH, Expression, looks_like_expression, parse
-from connector.mapping.signatures import REFUSED
+from connector.mapping.expressions.compiler import compile_expression
+from connector.mapping.expressions.parser import MAX_DEPTH, MAX_LENGTH, Expression, looks_like_expression, parse
+from connector.mapping.expressions.signatures import REFUSED
 
 from .evaluated import LANDED, outcomes, refusal, value
 

@@ -1,8 +1,8 @@
 import pytest
 
-from connector.mapping.evaluate import Surroundings, evaluate
-from connector.mapping.expression import parse
-from connector.mapping.values import IGNORE, Value
+from connector.mapping.expressions.interpreter import Surroundings, evaluate
+from connector.mapping.expressions.parser import parse
+from connector.mapping.expressions.values import IGNORE, Value
 
 from .evaluated import LANDED, outcomes
 from .expression_examples import DEPARTURES, EXAMPLES, Row

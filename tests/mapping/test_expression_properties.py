@@ -3,9 +3,10 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector.mapping.expression import ExpressionError, looks_like_expression, parse
-from connector.mapping.signatures import SIGNATURES
-from connector.mapping.values import Cell
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.parser import looks_like_expression, parse
+from connector.mapping.expressions.signatures import SIGNATURES
+from connector.mapping.expressions.values import Cell
 
 from .evaluated import outcomes, value
 

@@ -2,9 +2,10 @@ from dataclasses import astuple
 
 import pytest
 
-from connector.mapping.expression import ExpressionError, parse
-from connector.mapping.trace import Step, trace
-from connector.mapping.values import ValueFault
+from connector.mapping.expressions.expression_error import ExpressionError
+from connector.mapping.expressions.parser import parse
+from connector.mapping.expressions.trace import Step, trace
+from connector.mapping.expressions.values import ValueFault
 
 from .evaluated import LANDED
 

@@ -1,6 +1,6 @@
 import pytest
 
-from connector.mapping.values import IGNORE, Cell, Value
+from connector.mapping.expressions.values import IGNORE, Cell, Value
 
 from .evaluated import fault, value
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.casing import to_lower, to_title, to_upper
-from connector.mapping.diacritics import normalize_diacritics
+from connector.mapping.expressions.casing import to_lower, to_title, to_upper
+from connector.mapping.expressions.diacritics import normalize_diacritics
 
 from .evaluated import value
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.errors import FeedUnusable
 from connector.mapping import FILTERED, LoadedFeed, load_feed
+from connector.vocabulary.errors import FeedUnusable
 
 ENDPOINT = "https://graph.microsoft.com/v1.0/servicePrincipals/a/synchronization/jobs/b/bulkUpload"
 HEAD = f'endpoint: {ENDPOINT}\nmapping:\n  externalId: "[WorkerID]"\n'

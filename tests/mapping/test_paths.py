@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import scim
-from connector.feed import Declared
-from connector.mapping.paths import PathError, Target, parse_path
-from connector.scim import Attribute, Mutability, Type
+from connector.feed.mapping_section import Declared
+from connector.mapping.attribute_paths import PathError, Target, parse_path
+from connector.vocabulary import scim
+from connector.vocabulary.scim import Attribute, Mutability, Type
 
 ENTERPRISE = scim.ENTERPRISE_USER
 CONTOSO = "urn:ietf:params:scim:schemas:extension:contoso:1.0:User"

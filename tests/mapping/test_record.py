@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scim2_models import EnterpriseUser, User
 
-from connector.errors import DropUnusable
 from connector.mapping import FILTERED, BoundMapping, Filtered, Rejected, load_feed
+from connector.vocabulary.errors import DropUnusable
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 ENDPOINT = "https://graph.microsoft.com/v1.0/servicePrincipals/a/synchronization/jobs/b/bulkUpload"

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.mapping.dotnet_regex import PatternError, TimedOut, dotnet_pattern, substitution
+from connector.mapping.dotnet.pattern import TimedOut, dotnet_pattern
+from connector.mapping.dotnet.substitution import substitution
+from connector.mapping.dotnet.translation import PatternError
 
 from .evaluated import fault, refusal, value
 

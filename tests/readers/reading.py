@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from connector.errors import DropUnusable
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers import BadRow, ScimTable, Table, open_drop
+from connector.vocabulary.errors import DropUnusable
 
 
 def table_of(data: bytes, *, name: str = "drop", wanted: tuple[str, ...] = (), **options: Any) -> Table | ScimTable:

@@ -9,10 +9,10 @@ from typing import Any
 
 import openpyxl
 
-from connector.errors import DropUnusable
 from connector.feed import FileOptions
 from connector.readers import open_drop
-from connector.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
+from connector.vocabulary.errors import DropUnusable
+from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 from tests.readers.reading import zipped
 
 USER = {"schemas": [CORE_USER, ENTERPRISE_USER], "externalId": "1"}

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers import BadRow, open_drop
-from connector.scim import BULK_REQUEST
+from connector.vocabulary.scim import BULK_REQUEST
 from tests.readers.samples import SAMPLES, USER, read
 
 TEXT = b"What a person is and does. " * 7

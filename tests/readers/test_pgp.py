@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.errors import DropUnusable
 from connector.readers.pgp import decrypt
+from connector.vocabulary.errors import DropUnusable
 
 CSV = b"id,name\n1,a\n"
 OURS = pysequoia.Tsk.generate("Connector <connector@example.com>")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connector.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
+from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 from tests.readers.reading import rows_of, table_of, unusable
 
 USER = {

@@ -9,7 +9,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers import open_drop
 from tests.readers.reading import rows_of, table_of, unusable
 

@@ -8,11 +8,11 @@ import httpx
 import orjson
 import pytest
 
-from connector.limits import Limit
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import Sandbox
 from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, SandboxSettings
+from connector.vocabulary.limits import Limit
 from tests.sandbox.wire import SCIM, bulk, caller, identity_url, person, token, upload
 from tests.servers import MakeSandbox
 

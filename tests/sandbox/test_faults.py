@@ -8,11 +8,11 @@ import httpx
 import orjson
 import pytest
 
-from connector.errors import Fault, Unusable
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import Sandbox
 from connector.sandbox.settings import SandboxSettings
+from connector.vocabulary.errors import Fault, Unusable
 from tests.account import PATIENCE, until
 from tests.sandbox.wire import SCIM, bulk, caller, person, token, upload
 from tests.servers import MakeSandbox

@@ -14,12 +14,12 @@ from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
 from azure.storage.blob import BlobServiceClient
 
-from connector.errors import Fault, Unusable
-from connector.limits import Limit
+from connector.__main__ import main
 from connector.sandbox.clock import VirtualClock
-from connector.sandbox.command import main
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox, azurite_command
 from connector.sandbox.settings import CONTOSO, SandboxSettings
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.limits import Limit
 from tests.account import PATIENCE
 from tests.sandbox.wire import SCIM, bulk, identity_url, person
 
@@ -136,8 +136,16 @@ def test_what_is_missing_for_azurite_is_said_with_what_to_do(
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("cycle_delay: 0\n")
-    program = "import sys; from connector.sandbox.command import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, "--port", "0", "--settings", str(tmp_path / "settings.yaml")]
+    command = [
+        sys.executable,
+        "-m",
+        "connector",
+        "sandbox",
+        "--port",
+        "0",
+        "--settings",
+        str(tmp_path / "settings.yaml"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().rstrip() for _ in range(6)]
@@ -174,14 +182,14 @@ def test_the_command_says_which_file_is_unusable(
     path = tmp_path / "file.yaml"
     if text is not None:
         path.write_text(text)
-    assert main(["--port", "0", option, str(path)]) == 2
+    assert main(["sandbox", "--port", "0", option, str(path)]) == 2
     assert capsys.readouterr() == ("", message.format(path=path))
 
 
 def test_the_command_says_that_the_port_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     with Sandbox() as sandbox:
         port = httpx.URL(sandbox.base_url).port
-        assert main(["--port", str(port)]) == 2
+        assert main(["sandbox", "--port", str(port)]) == 2
     assert capsys.readouterr() == ("", f"127.0.0.1 port {port}: Address already in use (choose another --port)\n")
 
 

@@ -6,12 +6,12 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.limits import Limit
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import Sandbox
 from connector.sandbox.settings import SandboxSettings
 from connector.sandbox.throttle import SlidingWindow, most_in_any_window
+from connector.vocabulary.limits import Limit
 from tests.sandbox.wire import SCIM, identity_url
 
 # Binary fractions, so that sums are exact and "exactly five seconds later" means it.

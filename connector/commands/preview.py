@@ -1,0 +1,94 @@
+"""Prints the bulk requests that a file would become, without storage or network."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from connector.commands.local_files import feed_of, landed_at
+from connector.outside.keys import no_secrets
+from connector.planning.decide import DropRejected, decide, plaintext
+from connector.reporting.csv_files import rejects_csv
+from connector.vocabulary.bulk_request import BulkRequest
+from connector.vocabulary.errors import Fault, Unusable
+from connector.vocabulary.run import Decision, PlannedRow
+
+SOME_REJECTED = 3
+
+
+EXAMPLE = "preview employees.yaml people.csv"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("feed", type=Path, metavar="FEED.yaml")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write one file a request, and rejects.csv, there")
+
+
+def run(options: argparse.Namespace) -> int:
+    return preview(options.feed, options.file, options.out)
+
+
+def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
+    """Bodies to stdout as JSON Lines, or one file each to `out`; counts and rejected rows to stderr.
+
+    Gives 0 when every row maps, 3 when some are rejected. Raises Unusable.
+    """
+    feed = feed_of(feed_path)
+    landed = landed_at(file_path)
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for stale in out.glob("[0-9][0-9][0-9][0-9][0-9][0-9]*.json"):
+                stale.unlink()
+        except OSError as error:
+            fault = Fault(message=f"cannot be written to: {error.strerror}", advice="name a directory of yours")
+            raise Unusable(str(out), [fault]) from error
+    counts: Counter[Decision] = Counter()
+    unsent: list[PlannedRow] = []
+    requests = 0
+    notes: tuple[str, ...] = ()
+    with ExitStack() as files:
+
+        def opened() -> BinaryIO:
+            return files.enter_context(file_path.open("rb"))
+
+        try:
+            source = plaintext(opened, name=str(file_path), feed=feed, secrets=no_secrets())
+            for item in decide(source, name=str(file_path), landed=landed, feed=feed):
+                if isinstance(item, BulkRequest):
+                    requests += 1
+                    if out is None:
+                        sys.stdout.buffer.write(item.body + b"\n")
+                    else:
+                        (out / f"{item.number:06d}.json").write_bytes(item.body)
+                elif isinstance(item, tuple):
+                    notes = item
+                else:
+                    counts[item.decision] += 1
+                    if item.decision in {Decision.REJECTED, Decision.DUPLICATE}:
+                        unsent.append(item)
+            sys.stdout.flush()
+        except DropRejected as error:
+            raise error.cause from None
+    _tell(counts, unsent, notes, requests)
+    if out is not None:
+        (out / "rejects.csv").write_text("".join(rejects_csv(unsent)), encoding="utf-8", newline="")
+    return SOME_REJECTED if counts[Decision.REJECTED] else 0
+
+
+def _tell(counts: Counter[Decision], unsent: list[PlannedRow], notes: tuple[str, ...], requests: int) -> None:
+    parts = ", ".join(f"{counts[decision]} {decision.value}" for decision in Decision if counts[decision])
+    print(f"{counts.total()} rows: {parts or 'none'}; {requests} bulk requests", file=sys.stderr)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    for row in unsent:
+        who = f"row {row.row}" + (f" (externalId {row.external_id})" if row.external_id else "")
+        for fault in row.faults:
+            print(f"{who}: {fault}", file=sys.stderr)
+        if row.reason:
+            print(f"{who}: {row.decision.value}: {row.reason}", file=sys.stderr)

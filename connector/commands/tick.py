@@ -1,0 +1,34 @@
+"""Sweeps, drains and settles once, as the timer's function does; prints a line a run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from connector.outside.settings import Monitoring, Settings
+from connector.outside.telemetry.invocation import invocation
+from connector.reporting.terminal import aside_lines, line
+from connector.wiring import connected, developer_identity
+
+EXAMPLE = "tick"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """None: the environment has the settings."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """0. Raises ConnectorError for a part that failed, after all the others were tried."""
+    asyncio.run(_tick())
+    return 0
+
+
+async def _tick() -> None:
+    async with (
+        invocation("on_tick", Monitoring.of().connection_string),
+        connected(Settings.of(), credential=developer_identity) as pipeline,
+    ):
+        for summary in await pipeline.on_tick():
+            print(line(summary))
+        for aside in pipeline.asides:
+            print("\n".join(aside_lines(aside)))

@@ -1,0 +1,107 @@
+"""Regular expressions as .NET writes them, translated for the `regex` package, whose time bound no row can escape.
+
+Facts: "Regular expression language - quick reference", "Grouping constructs", "Character classes" and "Substitutions"
+(.NET documentation). Every construct is known by name: what .NET lacks, or `regex` has no equal for, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import regex
+
+from connector.mapping.dotnet.translation import UNNAMED, PatternError, Translation, group_name
+
+_FIRST_SECONDS: Final = 0.1
+_LATER_SECONDS: Final = 0.005
+_PATIENCE: Final = 5
+_SECONDS_PER_CHARACTER: Final = 2e-6
+
+# Asking the engine to watch the clock costs more than most matches do.
+_CHEAP_STEPS: Final = 1_000_000
+
+
+class TimedOut(Exception):
+    """A match took longer than its bound."""
+
+
+class DotnetPattern:
+    """A compiled pattern. A search that could take long has a bound in time; after many that ran out, a short one.
+
+    `steps` is the most that a match against a text of a given length can take; None if nobody can say.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        compiled: regex.Pattern[str],
+        *,
+        names: tuple[str, ...],
+        unnamed: int,
+        steps: Callable[[int], int] | None,
+    ) -> None:
+        self.text = text
+        self._compiled = compiled
+        self._names = names
+        self._unnamed = unnamed
+        self._timeouts = 0
+        lengths = (1, 4, 16, 32, 64, 128, 256, 1024, 4096)
+        self._cheap_length = max((length for length in lengths if steps and steps(length) <= _CHEAP_STEPS), default=0)
+
+    def group(self, reference: str) -> str | None:
+        """What the engine calls the group that .NET calls `reference` (a name or a number); None if there is none."""
+        return group_name(reference, self._names, self._unnamed)
+
+    @property
+    def last_group(self) -> str | None:
+        """The group with the highest number, which `$+` means."""
+        if self._names:
+            return self._names[-1]
+        return f"{UNNAMED}{self._unnamed}" if self._unnamed else None
+
+    def replace(self, source: str, replacement: Callable[[regex.Match[str]], str] | str) -> str:
+        """Every match replaced; a replacement that is text is taken literally. Raises TimedOut."""
+        by: Callable[[regex.Match[str]], str] | str = replacement
+        if isinstance(by, str):
+            by = by.replace("\\", "\\\\")
+        try:
+            return self._compiled.sub(by, source, timeout=self._seconds(source))
+        except TimeoutError:
+            raise self._timed_out() from None
+
+    def search(self, source: str) -> regex.Match[str] | None:
+        """The first match. Raises TimedOut."""
+        try:
+            return self._compiled.search(source, timeout=self._seconds(source))
+        except TimeoutError:
+            raise self._timed_out() from None
+
+    def _seconds(self, source: str) -> float | None:
+        if len(source) <= self._cheap_length:
+            return None
+        base = _FIRST_SECONDS if self._timeouts < _PATIENCE else _LATER_SECONDS
+        return base + len(source) * _SECONDS_PER_CHARACTER
+
+    def _timed_out(self) -> TimedOut:
+        self._timeouts += 1
+        return TimedOut()
+
+
+def dotnet_pattern(text: str) -> DotnetPattern:
+    """Compiles a .NET pattern. Raises PatternError."""
+    translation = Translation(text)
+    python = translation.python()
+    try:
+        # (?-f): .NET folds case one character for one, so ß does not match ss.
+        compiled = regex.compile("(?-f)" + python, regex.V1)
+    except (regex.error, OverflowError, RecursionError, MemoryError, IndexError, ValueError) as error:
+        detail = str(error) if isinstance(error, regex.error) else "it is too large"
+        raise PatternError(f"the pattern cannot be used: {detail}", 0) from None
+    return DotnetPattern(
+        text,
+        compiled,
+        names=tuple(translation.names),
+        unnamed=translation.unnamed,
+        steps=translation.steps,
+    )

@@ -1,0 +1,91 @@
+"""Replace, in its five modes.
+
+Facts: the page "Reference for writing expressions for attribute mappings in Microsoft Entra ID", Replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import regex
+
+from connector.mapping.dotnet.pattern import DotnetPattern, TimedOut
+from connector.mapping.dotnet.substitution import substitution
+from connector.mapping.expressions.values import Site, Value, text
+
+ReplaceMode: TypeAlias = Literal["value", "template", "pattern", "group", "attribute"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Replacement:
+    """One of Replace's five modes, with its pattern and constant replacement compiled."""
+
+    mode: ReplaceMode
+    pattern: DotnetPattern | None = None
+    group: str = ""
+    constant: Callable[[regex.Match[str]], str] | str | None = None
+
+    def apply(
+        self,
+        source: Value,
+        old: Value = None,
+        pattern: Value = None,
+        group: Value = None,
+        value: Value = None,
+        attribute: Value = None,
+        template: Value = None,
+        *,
+        site: Site,
+    ) -> str | None:
+        """Replace of these arguments; `pattern` and `group` are in the plan already."""
+        del pattern, group
+        whole = text(source, 0, site=site)
+        if self.mode == "template":
+            sought = text(old, 1, site=site)
+            into = text(template, 6, site=site)
+            return into.replace(sought, whole) if sought else into
+        if self.mode == "attribute":
+            return whole or self._extracted(text(attribute, 5, site=site), site)
+        if source is None:
+            return None
+        if self.mode == "value":
+            sought = text(old, 1, site=site)
+            return whole.replace(sought, text(value, 4, site=site)) if sought else whole
+        return self._replaced(whole, text(value, 4, site=site), site)
+
+    def _extracted(self, attribute: str, site: Site) -> str | None:
+        if self.pattern is None or not attribute:
+            return None
+        try:
+            found = self.pattern.search(attribute)
+        except TimedOut:
+            raise site.fault(5, "made the regular expression run too long") from None
+        return None if found is None else found[self.group]
+
+    def _replaced(self, whole: str, value: str, site: Site) -> str:
+        if self.pattern is None:
+            return whole
+        by: Callable[[regex.Match[str]], str] | str
+        if self.mode == "group":
+            by = lambda match: _spliced(match, self.group, value)  # noqa: E731  # two kinds of replacement, one name
+        else:
+            by = substitution(value, self.pattern, strict=False) if self.constant is None else self.constant
+        try:
+            return self.pattern.replace(whole, by)
+        except TimedOut:
+            raise site.fault(0, "made the regular expression run too long") from None
+
+
+def _spliced(match: regex.Match[str], group: str, value: str) -> str:
+    """The match with every capture of the group replaced."""
+    written: list[str] = []
+    end = match.start()
+    for begin, stop in sorted(match.spans(group)):
+        if begin < end:
+            continue
+        written += (match.string[end:begin], value)
+        end = stop
+    written.append(match.string[end : match.end()])
+    return "".join(written)

@@ -1,0 +1,121 @@
+"""What an expression yields, and what a function cannot take.
+
+A value is text, null (`None`), several texts (a list), or `IGNORE`. Booleans and numbers travel as text
+("True", "False", "15"): the reference page "Reference for writing expressions" knows no other way out of an expression.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+from connector.vocabulary.errors import ConnectorError
+
+
+class Ignore(Enum):
+    """The type of `IGNORE`, so that a type checker can tell it from text."""
+
+    IGNORE = "ignore"
+
+
+IGNORE: Literal[Ignore.IGNORE] = Ignore.IGNORE
+"""The attribute is to be left out altogether (IgnoreFlowIfNullOrEmpty)."""
+
+Cell: TypeAlias = str | list[str] | None
+Value: TypeAlias = str | list[str] | Ignore | None
+
+
+class ValueFault(ConnectorError):
+    """A row has a value that a function cannot take.
+
+    `function` and `argument` are names from the language, `columns` those that the argument reads. Neither they nor the
+    message hold the value itself.
+    """
+
+    def __init__(self, function: str, argument: str, columns: tuple[str, ...], reason: str) -> None:
+        self.function = function
+        self.argument = argument
+        self.columns = columns
+        self.reason = reason
+        named = f" ({', '.join(f'[{column}]' for column in columns)})" if columns else ""
+        super().__init__(f"{function}: '{argument}'{named} {reason}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Site:
+    """Where in a feed a function is called: what a fault needs to name its argument and columns."""
+
+    function: str
+    arguments: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
+
+    def fault(self, index: int, reason: str) -> ValueFault:
+        """The fault of the argument at `index`, counted from 0."""
+        argument = self.arguments[min(index, len(self.arguments) - 1)] if self.arguments else "argument"
+        columns = self.columns[index] if index < len(self.columns) else ()
+        return ValueFault(self.function, argument, columns, reason)
+
+
+def text(value: Value, index: int, *, site: Site) -> str:
+    """The value as one text; null is empty. Raises ValueFault for a list."""
+    if value.__class__ is str:
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    raise site.fault(index, "has several values; one is needed (take one with Item, or put them together with Join)")
+
+
+_NUMBER = re.compile(r"\s*([-+]?)(\d{1,40})(?:\.(\d{0,40}))?\s*", re.ASCII)
+
+
+@lru_cache(maxsize=4096)
+def number(value: str) -> int | float | None:
+    """The number that the text writes in the invariant culture (`-10`, `2.50`), or None. No exponents, no thousands."""
+    found = _NUMBER.fullmatch(value)
+    if found is None:
+        return None
+    sign, whole, fraction = found.groups()
+    if fraction is None or not fraction.strip("0"):
+        return int(sign + whole)
+    return float(f"{sign}{whole}.{fraction}")
+
+
+def integer(value: Value, index: int, *, site: Site) -> int:
+    """The value as a whole number. Raises ValueFault when it is none."""
+    found = number(text(value, index, site=site))
+    if found is None or isinstance(found, float):
+        raise site.fault(index, "is not a whole number")
+    return found
+
+
+def present(side: Value, index: int, *, site: Site) -> str:
+    """A side of a comparison by size. Raises ValueFault when it is empty."""
+    written = text(side, index, site=site)
+    if not written:
+        raise site.fault(index, "is empty and cannot be compared by size")
+    return written
+
+
+def condition(value: Value, *, site: Site, index: int = 0) -> bool:
+    """Whether the value is true: "True" or "False" in any case, or a number that is not zero.
+
+    Raises ValueFault for anything else, null and empty included: an unknown word is not a "no".
+    """
+    word = text(value, index, site=site)
+    if word == "True":
+        return True
+    if word == "False":
+        return False
+    lowered = word.strip().lower()
+    if lowered in ("true", "false"):
+        return lowered == "true"
+    found = number(word)
+    if found is None:
+        reason = "is neither True nor False nor a number" if lowered else "is empty; True, False or a number is needed"
+        raise site.fault(index, reason)
+    return found != 0

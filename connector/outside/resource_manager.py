@@ -1,0 +1,63 @@
+"""Azure Resource Manager, as much of it as the doctor asks: one resource by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import orjson
+
+from connector.outside.graph import TIMEOUT
+from connector.outside.tokens import TokenSource
+from connector.vocabulary.errors import Forbidden, Retryable, Stopped
+
+CLOUDS: Mapping[str, str] = {
+    "https://graph.microsoft.com": "https://management.azure.com",
+    "https://graph.microsoft.us": "https://management.usgovcloudapi.net",
+    "https://dod-graph.microsoft.us": "https://management.usgovcloudapi.net",
+    "https://microsoftgraph.chinacloudapi.cn": "https://management.chinacloudapi.cn",
+}
+"""Graph's service root to Resource Manager's (Azure docs, "Azure Resource Manager" of each national cloud)."""
+
+
+class ResourceManager:
+    """Reads. The token goes to `base_url` and nowhere else: redirects are not followed."""
+
+    def __init__(self, base_url: str, tokens: TokenSource, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._base = base_url
+        self._tokens = tokens
+        self._transport = transport
+
+    async def resource(self, resource_id: str, *, api_version: str) -> dict[str, Any] | None:
+        """The resource's document; None where there is none. Raises Forbidden, Stopped and Retryable.
+
+        `resource_id` begins with `/` and is the caller's to check.
+        """
+        try:
+            token = await self._tokens.token()
+        except Retryable as error:
+            raise Stopped("there is no token for Azure Resource Manager", advice="sign in: az login") from error
+        try:
+            async with httpx.AsyncClient(timeout=TIMEOUT, transport=self._transport, follow_redirects=False) as http:
+                answer = await http.get(
+                    self._base + resource_id,
+                    params={"api-version": api_version},
+                    headers={"Authorization": f"Bearer {token}"},
+                )
+        except httpx.RequestError as error:
+            raise Retryable(f"Azure Resource Manager could not be reached ({type(error).__name__})") from error
+        said = f"Azure Resource Manager answered {answer.status_code}"
+        if answer.status_code == 404:
+            return None
+        if answer.status_code == 403:
+            raise Forbidden(said, advice="ask with the role Reader on the resource group")
+        if answer.status_code == 401:
+            raise Stopped(said, advice="sign in to the right tenant and cloud: az cloud set, az login")
+        if not answer.is_success:
+            raise Retryable(said)
+        try:
+            document = orjson.loads(answer.content)
+        except orjson.JSONDecodeError as error:
+            raise Retryable(f"{said} with something that is not JSON") from error
+        return document if isinstance(document, dict) else {}

@@ -1,0 +1,377 @@
+"""The containers: every path in storage is spelled here and nowhere else (docs/architecture.md, "State in storage")."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+from azure.core import MatchConditions
+from azure.storage.blob import BlobProperties, BlobServiceClient
+from pydantic import TypeAdapter, ValidationError
+
+from connector.outside.blobs import (
+    BLOCK,
+    BlobFile,
+    BlockWriter,
+    Lease,
+    Missing,
+    connect,
+    lease_blob,
+    list_blobs,
+    plain_etag,
+    read_blob,
+    storage_errors,
+    write_blob,
+)
+from connector.outside.settings import Settings
+from connector.vocabulary.errors import Conflict, Fault, Unusable
+from connector.vocabulary.lines import parse_plan_line, plan_line
+from connector.vocabulary.run import Drop, PlannedRow, Receipt, Run, State
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+
+UPLINK = "uplink.json"
+
+
+EXAMINATION = "doctor.json"
+
+Container = Literal["inbox", "config", "runs", "summaries"]
+"""The containers by what they are for; their names are settings."""
+
+_RUNS: TypeAdapter[Run] = TypeAdapter(Run)
+_RECEIPTS: TypeAdapter[Receipt] = TypeAdapter(Receipt)
+_FEED_FILE = re.compile(r"feeds/([^/]+)\.ya?ml")
+_SPOOL = re.compile(r"spool/(\d{6,})\.json$")
+
+
+@dataclass(slots=True)
+class RunEntry:
+    """What a listing of the runs container shows of one run, without reading a blob."""
+
+    feed: str
+    id: str
+    state: State | None = None
+    spool: list[int] = field(default_factory=list)
+
+
+class Store:
+    """Typed access to the four containers. Methods raise Retryable, Stopped and Conflict; what is not there is None."""
+
+    def __init__(self, service: BlobServiceClient, settings: Settings) -> None:
+        self._inbox = service.get_container_client(settings.inbox)
+        self._config = service.get_container_client(settings.config)
+        self._runs = service.get_container_client(settings.runs)
+        self._summaries = service.get_container_client(settings.summaries)
+
+    @classmethod
+    def connect(
+        cls, settings: Settings, credential: TokenCredential | None = None, *, retries: int = 4, **options: Any
+    ) -> Store:
+        """The account of the settings. `retries` and `options` go to the SDK's pipeline."""
+        return cls(connect(settings, credential, retries=retries, **options), settings)
+
+    # inbox and config: read only
+
+    def drops(self, feed: str | None = None) -> Iterator[Drop]:
+        """Every blob of the inbox that lies in a feed's folder (in the one given), in no particular order.
+
+        A folder within it is among them where storage lists it as a blob: its name ends in "/".
+        """
+        for blob in list_blobs(self._inbox, f"{feed}/" if feed else ""):
+            folder, _, name = blob.name.partition("/")
+            if folder and name:
+                if _is_folder(blob):
+                    name = f"{name.rstrip('/')}/"
+                yield Drop(
+                    feed=folder, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified
+                )
+
+    def drop(self, path: str) -> Drop | None:
+        """The drop at `<feed>/<name>` as it is now."""
+        feed, _, name = path.partition("/")
+        try:
+            with storage_errors(f"inbox/{path}"):
+                blob = self._inbox.get_blob_client(path).get_blob_properties()
+        except Missing:
+            return None
+        if not name or _is_folder(blob):
+            return None
+        return Drop(feed=feed, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified)
+
+    def open_drop(self, drop: Drop) -> io.BufferedReader:
+        """The drop's bytes, from the start; may be called again for another pass."""
+        raw = BlobFile(self._inbox, drop.path, etag=drop.etag, size=drop.bytes)
+        return io.BufferedReader(raw, BLOCK)
+
+    def feed_file(self, feed: str) -> tuple[bytes, str] | None:
+        """`config/feeds/<feed>.yaml` (or `.yml`) and its ETag."""
+        for suffix in ("yaml", "yml"):
+            found = read_blob(self._config, f"feeds/{feed}.{suffix}")
+            if found is not None:
+                return found
+        return None
+
+    def feed_files(self) -> dict[str, tuple[str, datetime]]:
+        """Every feed that has a feed file: the file's ETag, and when it was last written."""
+        found: dict[str, tuple[str, datetime]] = {}
+        for blob in list_blobs(self._config, "feeds/"):
+            # `.yaml` sorts before `.yml`, and is the one that `feed_file` takes of the two.
+            if match := _FEED_FILE.fullmatch(blob.name):
+                found.setdefault(match[1], (plain_etag(blob.etag), blob.last_modified))
+        return found
+
+    def config_file(self, path: str) -> bytes | None:
+        """Any other file of the config container, such as a lookup table beside the feed file."""
+        found = read_blob(self._config, path)
+        return None if found is None else found[0]
+
+    # runs
+
+    def overview(self) -> dict[tuple[str, str], RunEntry]:
+        """Every run by (feed, id), from listings alone."""
+        entries: dict[tuple[str, str], RunEntry] = {}
+        for blob in list_blobs(self._runs):
+            parts = blob.name.split("/", 2)
+            if len(parts) < 3:
+                continue
+            feed, run, rest = parts
+            entry = entries.get((feed, run)) or entries.setdefault((feed, run), RunEntry(feed, run))
+            if rest == "run.json":
+                entry.state = _state((blob.metadata or {}).get("state"))
+            elif match := _SPOOL.match(rest):
+                entry.spool.append(int(match[1]))
+        return {key: entry for key, entry in entries.items() if entry.state}
+
+    def run(self, feed: str, run: str) -> tuple[Run, str] | None:
+        """The run's state and its ETag for the next `save_run`."""
+        found = read_blob(self._runs, f"{feed}/{run}/run.json")
+        if found is None:
+            return None
+        data, etag = found
+        try:
+            return _RUNS.validate_json(data), etag
+        except ValidationError:
+            damaged = Fault(message="is not a run's state", advice="delete it: the run is then planned again")
+            raise Unusable(f"runs/{feed}/{run}/run.json", [damaged]) from None
+
+    def create_run(self, run: Run) -> bool:
+        """False when it exists already: the same event came before."""
+        try:
+            self._write_run(run, match_condition=MatchConditions.IfMissing)
+        except Conflict:
+            return False
+        return True
+
+    def save_run(self, run: Run, etag: str, lease: Lease | None = None) -> str:
+        """Compare-and-swap; gives the new ETag. Raises Conflict when another instance was faster."""
+        options: dict[str, Any] = {"lease": lease.id} if lease else {}
+        return self._write_run(run, etag=etag, match_condition=MatchConditions.IfNotModified, **options)
+
+    def _write_run(self, run: Run, **condition: Any) -> str:
+        return write_blob(
+            self._runs,
+            f"{run.feed}/{run.id}/run.json",
+            _RUNS.dump_json(run, indent=1),
+            "application/json",
+            overwrite=condition.get("match_condition") is not MatchConditions.IfMissing,
+            # So that a listing shows every run's state without a read for each.
+            metadata={"state": run.state.value},
+            **condition,
+        )
+
+    def lease_run(self, drop: Drop) -> Lease:
+        """Holds the drop's run against other planners. Raises Conflict when another instance has it."""
+        return lease_blob(self._runs, f"{drop.feed}/{drop.run_id}/run.json")
+
+    @contextmanager
+    def write_plan(self, run: Run) -> Iterator[PlanWriter]:
+        """Committed when the block ends without an exception."""
+        raw = BlockWriter(self._runs, f"{run.feed}/{run.id}/plan.jsonl.gz", "application/gzip")
+        # mtime=0: the same plan gives the same bytes.
+        with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=5, mtime=0) as packed:
+            yield PlanWriter(packed)
+        raw.commit()
+
+    def read_plan(self, run: Run) -> Iterator[PlannedRow]:
+        """The plan's lines, streamed; none when there is no plan yet."""
+        path = f"{run.feed}/{run.id}/plan.jsonl.gz"
+        try:
+            with storage_errors(f"runs/{path}"):
+                properties = self._runs.get_blob_client(path).get_blob_properties()
+        except Missing:
+            return
+        raw = BlobFile(self._runs, path, etag=plain_etag(properties.etag), size=properties.size)
+        with gzip.GzipFile(fileobj=io.BufferedReader(raw, BLOCK)) as lines:
+            for line in lines:
+                yield parse_plan_line(line)
+
+    # the spool: bodies still to be sent, and what is known of each
+
+    def put_request(self, run: Run, number: int, body: bytes) -> None:
+        write_blob(self._runs, _spool_path(run, number), body, "application/scim+json", overwrite=True)
+
+    def request(self, run: Run, number: int) -> bytes | None:
+        found = read_blob(self._runs, _spool_path(run, number))
+        return None if found is None else found[0]
+
+    def delete_request(self, run: Run, number: int) -> None:
+        """Fine when it is gone already."""
+        with suppress(Missing), storage_errors(f"runs/{_spool_path(run, number)}"):
+            self._runs.delete_blob(_spool_path(run, number))
+
+    def spooled(self, run: Run) -> list[int]:
+        """The numbers of the requests that are in the spool, ascending."""
+        prefix = f"{run.feed}/{run.id}/"
+        names = [blob.name for blob in list_blobs(self._runs, f"{prefix}spool/")]
+        return sorted(int(m[1]) for name in names if (m := _SPOOL.match(name[len(prefix) :])))
+
+    def put_requests_index(self, run: Run, index: Iterable[tuple[int, str]]) -> None:
+        """For every bulk request of the plan, in order: how many people it has, and its body's digest."""
+        write_blob(
+            self._runs,
+            f"{run.feed}/{run.id}/requests.json",
+            orjson.dumps(list(index)),
+            "application/json",
+            overwrite=True,
+        )
+
+    def requests_index(self, run: Run) -> list[tuple[int, str]]:
+        found = read_blob(self._runs, f"{run.feed}/{run.id}/requests.json")
+        return [] if found is None else [(people, digest) for people, digest in orjson.loads(found[0])]
+
+    def append_receipt(self, run: Run, receipt: Receipt) -> None:
+        """Durable before the spool blob is deleted, so that what was sent is known whatever crashes."""
+        path = f"{run.feed}/{run.id}/receipts.jsonl"
+        blob = self._runs.get_blob_client(path)
+        line = _RECEIPTS.dump_json(receipt) + b"\n"
+        try:
+            with storage_errors(f"runs/{path}"):
+                blob.append_block(line)
+        except Missing:
+            with suppress(Conflict), storage_errors(f"runs/{path}"):
+                blob.create_append_blob(match_condition=MatchConditions.IfMissing)
+            with storage_errors(f"runs/{path}"):
+                blob.append_block(line)
+
+    def receipts(self, run: Run, *, unfinished: bool = False) -> dict[int, Receipt]:
+        """By request number, with the `unfinished` too if asked. A line that a retried call wrote twice counts once."""
+        found = read_blob(self._runs, f"{run.feed}/{run.id}/receipts.jsonl")
+        if found is None:
+            return {}
+        receipts = (_RECEIPTS.validate_json(line) for line in found[0].splitlines())
+        last = {receipt.request: receipt for receipt in receipts}
+        return {number: receipt for number, receipt in last.items() if unfinished or receipt.final}
+
+    def events(self, run: Run) -> bytes:
+        """The log events kept of this run's people, as JSON Lines."""
+        found = read_blob(self._runs, f"{run.feed}/{run.id}/events.jsonl.gz")
+        return b"" if found is None else gzip.decompress(found[0])
+
+    def put_events(self, run: Run, lines: bytes) -> None:
+        path = f"{run.feed}/{run.id}/events.jsonl.gz"
+        write_blob(self._runs, path, gzip.compress(lines, 5, mtime=0), "application/gzip", overwrite=True)
+
+    # the uplink's ledger and lease
+
+    def lease_uplink(self) -> Lease:
+        """The tenant-wide lease of the only sender. Raises Conflict when another instance has it."""
+        try:
+            return lease_blob(self._runs, UPLINK)
+        except Missing:
+            with suppress(Conflict):
+                write_blob(
+                    self._runs,
+                    UPLINK,
+                    b"{}",
+                    "application/json",
+                    overwrite=False,
+                    match_condition=MatchConditions.IfMissing,
+                )
+            return lease_blob(self._runs, UPLINK)
+
+    def ledger(self) -> tuple[bytes, float]:
+        """`uplink.json`, and its age in seconds by the storage account's own clock; 0 where that is not known."""
+        times: dict[str, datetime] = {}
+
+        def note(response: Any) -> None:
+            for header in ("Date", "Last-Modified"):
+                if value := response.http_response.headers.get(header):
+                    times[header] = parsedate_to_datetime(value)
+
+        with storage_errors(f"runs/{UPLINK}"):
+            data = self._runs.get_blob_client(UPLINK).download_blob(raw_response_hook=note).readall()
+        # The SDK forgets the hook when a connection breaks and it tries again.
+        if len(times) < 2:
+            return data, 0.0
+        return data, max(0.0, (times["Date"] - times["Last-Modified"]).total_seconds())
+
+    def put_ledger(self, data: bytes, lease: Lease) -> None:
+        """Raises Conflict when the lease was lost."""
+        write_blob(self._runs, UPLINK, data, "application/json", overwrite=True, lease=lease.id)
+
+    # summaries
+
+    def summary(self, feed: str, name: str) -> tuple[bytes, str] | None:
+        return read_blob(self._summaries, f"{feed}/{name}")
+
+    def put_summary(self, feed: str, name: str, data: bytes, content_type: str, *, etag: str | None = None) -> None:
+        """Overwrites; with `etag`, only that version ("" for: only where there is none). Raises Conflict."""
+        condition: dict[str, Any] = {}
+        if etag:
+            condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        elif etag is not None:
+            condition = {"match_condition": MatchConditions.IfMissing}
+        write_blob(self._summaries, f"{feed}/{name}", data, content_type, overwrite=etag != "", **condition)
+
+    def write_summary(self, feed: str, name: str, parts: Iterable[str], content_type: str) -> None:
+        """Streams a long text."""
+        writer = BlockWriter(self._summaries, f"{feed}/{name}", content_type)
+        for part in parts:
+            writer.write(part.encode())
+        writer.commit()
+
+    # what the app found when it examined itself
+
+    def examination(self) -> bytes | None:
+        """What the app found when it examined itself: `summaries/doctor.json`."""
+        found = read_blob(self._summaries, EXAMINATION)
+        return None if found is None else found[0]
+
+    def put_examination(self, data: bytes) -> None:
+        write_blob(self._summaries, EXAMINATION, data, "application/json", overwrite=True)
+
+
+class PlanWriter:
+    """Takes a plan's rows one by one."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+
+    def add(self, row: PlannedRow) -> None:
+        self._stream.write(plan_line(row))
+
+
+def _is_folder(blob: BlobProperties) -> bool:
+    """With a hierarchical namespace, folders are listed as empty blobs that say so."""
+    return (blob.metadata or {}).get("hdi_isfolder") == "true"
+
+
+def _spool_path(run: Run, number: int) -> str:
+    return f"{run.feed}/{run.id}/spool/{number:06d}.json"
+
+
+def _state(text: str | None) -> State | None:
+    try:
+        return State(text) if text else None
+    except ValueError:
+        return None

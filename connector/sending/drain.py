@@ -1,0 +1,453 @@
+"""One drain of the spools, from the lease to its release: the runs in order, many requests at once, each for good.
+
+Whatever stops it, what is still in a spool is what is left to do, and the next sender goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from connector.outside import telemetry
+from connector.outside.blobs import LEASE_SECONDS, Lease
+from connector.outside.graph import Accepted, Graph, Throttled, TokenRefused
+from connector.outside.retries import retrying
+from connector.outside.store import Store
+from connector.provisioning.job_status import job_problem
+from connector.reporting.publisher import Publisher
+from connector.sending.gate import Gate
+from connector.sending.parts import Parts, intact
+from connector.sending.pause import INTERRUPTED, LEASE_LOST, Pause
+from connector.vocabulary.clock import Clock
+from connector.vocabulary.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
+from connector.vocabulary.order import next_to_send
+from connector.vocabulary.run import Problem, ProblemCode, Receipt, Run, State
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 16
+"""Requests under way at once: 8 calls/s at up to 2 s latency. Also the most that a crash can send twice."""
+
+REFILL_SECONDS = 10.0
+"""How often a drain looks for runs that were spooled while it sends."""
+PUBLISH_SECONDS = 60.0
+"""How often the summaries of runs that are being sent are written anew."""
+
+# So often a body is made again in one drain.
+REMAKES = 5
+# A request that fails so often in a row is left in the spool: the next tick is the longer wait.
+ATTEMPTS = 6
+
+
+@dataclass(slots=True)
+class RunUnderWay:
+    """One run under way: what is left of it, and what is known of its bodies."""
+
+    run: Run
+    etag: str
+    path: str
+    index: list[tuple[int, str]]
+    receipts: dict[int, Receipt]
+    left: deque[int]
+    begun: dict[int, Receipt] = field(default_factory=dict)
+    in_flight: int = 0
+    missing: list[int] = field(default_factory=list)
+    turn: int = 0
+    problem: Problem | None = None
+    said: str = ""
+    sent: int = 0
+    span: telemetry.Span = field(default_factory=lambda: telemetry.NO_SPAN)
+    in_doubt_since: datetime | None = None
+    """Of whatever has no receipt: an earlier sender was ended, and nobody knows what it had sent by then."""
+    in_doubt: dict[int, datetime] = field(default_factory=dict)
+    """Since when Entra may have a request that this sender has no receipt of."""
+
+    @property
+    def idle(self) -> bool:
+        return not self.left and not self.in_flight
+
+    def end_span(self) -> None:
+        self.span.set(requests=self.sent, left=len(self.left))
+        self.span.end()
+
+    def earliest(self, number: int) -> datetime | None:
+        """Since when Entra may have the request, where that is earlier than its answer tells."""
+        return self.in_doubt_since or self.in_doubt.get(number)
+
+    def left_in_doubt(self) -> datetime | None:
+        """What the next sender has to know."""
+        return self.in_doubt_since or min(self.in_doubt.values(), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What a drain did: the runs that moved, by (feed, id), and why it ended early, if it did."""
+
+    runs: frozenset[tuple[str, str]]
+    problem: Problem | None = None
+
+
+class Drain:
+    """Sends what is spooled until nothing is left or the gate is closed.
+
+    `upload_path` gives the path of a run's job, and raises ConnectorError without one. `respool` makes the bodies of
+    the named requests again, from the drop; it gives the numbers that it could make.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        graph: Graph,
+        clock: Clock,
+        *,
+        upload_path: Callable[[Run], str],
+        respool: Callable[[Run, list[int]], set[int]],
+        publisher: Publisher,
+        random_source: random.Random,
+        lease: Lease,
+        gate: Gate,
+    ) -> None:
+        self._store = store
+        self._graph = graph
+        self._clock = clock
+        self._upload_path = upload_path
+        self._respool = respool
+        self._publisher = publisher
+        self._random = random_source
+        self._lease = lease
+        self._gate = gate
+        self._published = clock.monotonic()
+        self._feeds: dict[str, RunUnderWay] = {}
+        self._stopped_feeds: set[str] = set()
+        self._moved: set[tuple[str, str]] = set()
+        self._remade: Counter[tuple[str, str, int]] = Counter()
+        self._turn = 0
+        self._done = False
+        # Set when a worker may find something to do, and when a run or the drain may have ended.
+        self._work_there = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    async def drain(self) -> Drained:
+        keeper = asyncio.create_task(self._renew_lease())
+        workers: list[asyncio.Task[None]] = []
+        try:
+            if await self._refill() and await self._try_one_after_outage():
+                workers = [asyncio.create_task(self._work()) for _ in range(IN_FLIGHT)]
+                while self._gate.pause is None and await self._refill():
+                    await self._wait_for_change()
+        except BaseException:
+            # The host is about to end this function: nothing new is started.
+            self._gate.end(Pause(INTERRUPTED))
+            raise
+        finally:
+            self._done = True
+            self._work_there.set()
+            keeper.cancel()
+            # What is in flight is waited for: a request that was accepted and has no receipt would be sent again.
+            results = await asyncio.gather(keeper, *workers, return_exceptions=True)
+            for under_way in self._feeds.values():
+                under_way.end_span()
+            self._gate.measure()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        await self._save_problems()
+        return Drained(frozenset(self._moved), self._gate.pause.problem if self._gate.pause else None)
+
+    async def _renew_lease(self) -> None:
+        """Renews the lease until cancelled. When it is lost, somebody else may be sending: sending ends."""
+        held_until = self._clock.monotonic() + LEASE_SECONDS
+        while self._gate.pause is None:
+            await self._clock.sleep(LEASE_SECONDS / 3)
+            asked = self._clock.monotonic()
+            try:
+                await asyncio.to_thread(self._lease.renew)
+                held_until = asked + LEASE_SECONDS
+            except Conflict:
+                self._gate.end(Pause(LEASE_LOST))
+            except ConnectorError:
+                # Storage is slow or down. The lease may outlast it, but past its time nobody can know.
+                if self._clock.monotonic() >= held_until - LEASE_SECONDS / 3:
+                    self._gate.end(Pause(LEASE_LOST))
+        self._changed.set()
+
+    async def _wait_for_change(self) -> None:
+        """Returns when a run is finished or sending ends, and from time to time, since drops land meanwhile."""
+        waiter = asyncio.create_task(self._changed.wait())
+        timer = asyncio.create_task(self._clock.sleep(REFILL_SECONDS))
+        try:
+            await asyncio.wait({waiter, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (waiter, timer):
+                task.cancel()
+            await asyncio.gather(waiter, timer, return_exceptions=True)
+        self._changed.clear()
+
+    async def _refill(self) -> bool:
+        """Closes what is completely sent, and gives every feed its oldest run. False when nothing is left to do."""
+        for feed, under_way in list(self._feeds.items()):
+            if under_way.idle and not under_way.problem:
+                await self._close_run(under_way)
+                under_way.end_span()
+                del self._feeds[feed]
+        await self._show_progress()
+        overview = await asyncio.to_thread(self._store.overview)
+        states = {key: entry.state for key, entry in overview.items() if entry.state}
+        for feed, run_id in next_to_send(states).items():
+            if feed not in self._feeds and feed not in self._stopped_feeds:
+                opened = await self._open(feed, run_id)
+                if opened:
+                    self._feeds[feed] = opened
+                    self._work_there.set()
+                    if opened.idle:
+                        self._changed.set()
+        return any(not under_way.problem for under_way in self._feeds.values())
+
+    async def _show_progress(self) -> None:
+        """A drain may take 25 minutes, and people watch."""
+        now = self._clock.monotonic()
+        if now - self._published >= PUBLISH_SECONDS:
+            self._published = now
+            for under_way in list(self._feeds.values()):
+                if under_way.sent:
+                    with suppress(ConnectorError):
+                        await asyncio.to_thread(self._publisher.publish, under_way.run)
+
+    async def _open(self, feed: str, run_id: str) -> RunUnderWay | None:
+        found = await asyncio.to_thread(self._store.run, feed, run_id)
+        if found is None or found[0].state is not State.SENDING:
+            return None
+        run, etag = found
+        said = run.problem.code if run.problem else ""
+        try:
+            path = await asyncio.to_thread(self._upload_path, run)
+        except Unusable as error:
+            self._stopped_feeds.add(feed)
+            problem: Problem | None = Problem(code=ProblemCode.FEED, message=str(error), advice="mend the feed file")
+            await self._save_problem(run, etag, replace(run, problem=problem), said)
+            return None
+        # The feed may name another endpoint by now: whoever stopped for a wrong one goes on with the right one.
+        run = replace(run, upload_path=path)
+        index = await asyncio.to_thread(self._planned_bodies, run)
+        known = await asyncio.to_thread(self._store.receipts, run, unfinished=True)
+        begun = {number: receipt for number, receipt in known.items() if not receipt.final}
+        receipts = {number: receipt for number, receipt in known.items() if receipt.final}
+        spooled = await asyncio.to_thread(self._store.spooled, run)
+        for number in spooled:
+            # A receipt without its deletion: the crash fell between the two, and nothing is sent again.
+            if number in receipts or number > run.requests:
+                await asyncio.to_thread(self._store.delete_request, run, number)
+        left = deque(number for number in spooled if number not in receipts and number <= run.requests)
+        missing = sorted(set(range(1, run.requests + 1)) - receipts.keys() - set(left))
+        problem = await job_problem(self._graph, path.rpartition("/")[0])
+        in_doubt_since = run.in_doubt_since
+        noted = replace(run, problem=problem, in_doubt_since=in_doubt_since or (self._graph.now() if left else None))
+        if noted != run:
+            run = noted
+            with suppress(Conflict):
+                etag = await asyncio.to_thread(self._store.save_run, run, etag)
+        span = telemetry.begin("send", feed=feed, run=run_id)
+        return RunUnderWay(
+            run,
+            etag,
+            path,
+            index,
+            receipts,
+            left,
+            begun,
+            missing=missing,
+            said=said,
+            span=span,
+            in_doubt_since=in_doubt_since,
+        )
+
+    def _planned_bodies(self, run: Run) -> list[tuple[int, str]]:
+        """How many people each body has, and what `intact` knows it by: "" when the index and the plan are gone."""
+        index = self._store.requests_index(run)
+        if len(index) == run.requests:
+            return index
+        records: dict[int, list[str]] = {}
+        for row in self._store.read_plan(run):
+            if row.request:
+                records.setdefault(row.request, []).append(row.digest)
+        numbers = range(1, run.requests + 1)
+        return [(len(records.get(number, ())), "".join(records.get(number, ()))) for number in numbers]
+
+    def _next_request(self) -> tuple[RunUnderWay, int] | None:
+        """The next request: the feeds in turn, so that one of 100,000 people does not starve one of ten."""
+        busy = [s for s in self._feeds.values() if s.left and not s.problem]
+        if not busy:
+            return None
+        under_way = min(busy, key=lambda s: s.turn)
+        self._turn += 1
+        under_way.turn = self._turn
+        return under_way, under_way.left.popleft()
+
+    async def _try_one_after_outage(self) -> bool:
+        """After an outage one request finds out whether it is over; false when it is not."""
+        if self._gate.outage and (item := self._next_request()):
+            with suppress(Pause), item[0].span.current():
+                await self._send_request(*item)
+        return self._gate.pause is None
+
+    async def _work(self) -> None:
+        while self._gate.pause is None and not self._done:
+            item = self._next_request()
+            if item is None:
+                self._work_there.clear()
+                await self._work_there.wait()
+                continue
+            try:
+                with item[0].span.current():
+                    await self._send_request(*item)
+            except Pause:
+                return
+            except BaseException:
+                # What nobody foresaw ends the drain, which raises it; the other workers finish what they have begun.
+                self._gate.end(Pause(INTERRUPTED))
+                raise
+            finally:
+                if item[0].idle or self._gate.pause is not None:
+                    self._changed.set()
+
+    async def _send_request(self, under_way: RunUnderWay, number: int) -> None:
+        """Sends one bulk request for good: receipt first, then its deletion from the spool."""
+        under_way.in_flight += 1
+        run = under_way.run
+        try:
+            body = await asyncio.to_thread(self._store.request, run, number)
+            people, expected = under_way.index[number - 1]
+            if body is None or not intact(body, expected):
+                under_way.missing.append(number)
+                return
+            receipt = await self._deliver(under_way, number, people, body)
+            under_way.in_doubt[number] = receipt.accepted
+            await self._keep_receipt(run, receipt)
+            del under_way.in_doubt[number]
+            self._moved.add((run.feed, run.id))
+            await asyncio.to_thread(self._store.delete_request, run, number)
+            under_way.sent += 1
+            log.info(
+                "request sent", extra={"feed": run.feed, "run": run.id, "request": number, "people": receipt.people}
+            )
+        except Stopped as error:
+            # It concerns this feed's job; the other feeds go on.
+            under_way.left.appendleft(number)
+            self._stopped_feeds.add(run.feed)
+            under_way.problem = Problem(code=ProblemCode.STOPPED, message=error.message, advice=error.advice)
+            self._changed.set()
+        except (Retryable, Conflict) as error:
+            under_way.left.appendleft(number)
+            self._gate.stop_for_outage(str(error))
+        except Pause:
+            under_way.left.appendleft(number)
+            raise
+        finally:
+            under_way.in_flight -= 1
+
+    async def _keep_receipt(self, run: Run, receipt: Receipt) -> None:
+        """Tries long: without its receipt, a request that Entra has taken is sent again."""
+        async for attempt in retrying(self._clock, self._random, attempts=ATTEMPTS):
+            with attempt:
+                await asyncio.to_thread(self._store.append_receipt, run, receipt)
+
+    async def _deliver(self, under_way: RunUnderWay, number: int, people: int, body: bytes) -> Receipt:
+        """The receipt of a body that Entra took, in parts if it refused some of its operations.
+
+        Where sending has to end between two parts, what was answered is kept, so that no part is sent again: otherwise
+        a quota smaller than all the parts of the requests in flight would be used up by the same parts every day.
+        """
+        begun = under_way.begun.get(number)
+        parts = Parts(body, begun)
+        try:
+            while parts.left:
+                try:
+                    parts.accept(await self._upload(under_way, number, parts.next_body()))
+                except Refused as error:
+                    parts.refuse(error)
+        except (Pause, ConnectorError):
+            if parts.answered:
+                receipt = parts.receipt(number, people, self._clock.now(), under_way.earliest(number))
+                with suppress(ConnectorError):
+                    await self._keep_receipt(under_way.run, receipt)
+                    under_way.begun[number] = receipt
+            raise
+        return parts.receipt(number, people, self._clock.now(), under_way.earliest(number))
+
+    async def _upload(self, under_way: RunUnderWay, number: int, body: bytes) -> Accepted:
+        """One body, retried while that can help. Raises Refused, Stopped, Retryable after the last try, and Pause."""
+
+        attempts = 1 if self._gate.outage else ATTEMPTS
+        # Throttling is no failure: `_throttled` closes the window, and knows when to give up. Nor is an expired token.
+        policy = retrying(
+            self._clock, self._random, attempts=attempts, free=lambda e: isinstance(e, Throttled | TokenRefused)
+        )
+        async for attempt in policy:
+            with attempt:
+                return await self._call(under_way, number, body)
+        raise AssertionError("a retry ends with a result or an exception")
+
+    async def _call(self, under_way: RunUnderWay, number: int, body: bytes) -> Accepted:
+        await self._gate.wait_for_turn()
+        begun = self._graph.now()
+        try:
+            return await self._gate.call(under_way.path, body)
+        except (Throttled, TokenRefused):
+            raise
+        except Retryable:
+            # Whatever became of the answer, Entra may have taken the request.
+            under_way.in_doubt.setdefault(number, begun)
+            raise
+
+    async def _close_run(self, under_way: RunUnderWay) -> None:
+        """To `settling` with a run that is completely sent; bodies that vanished are made again or given up by name."""
+        run = under_way.run
+        if under_way.missing:
+            # A sender that took the lease over may have sent them, and deleted them for that.
+            known = await asyncio.to_thread(self._store.receipts, run)
+            missing = set(under_way.missing) - known.keys()
+            made = await asyncio.to_thread(self._respool, run, sorted(missing)) if missing else set()
+            # What comes out otherwise than it was planned would be made again for ever.
+            made = {number for number in made if self._remade[run.feed, run.id, number] < REMAKES}
+            self._remade.update((run.feed, run.id, number) for number in made)
+            for number in sorted(missing - made):
+                people = under_way.index[number - 1][0]
+                begun = under_way.begun.get(number)
+                lost = Receipt(request=number, accepted=self._clock.now(), people=people, lost=True)
+                if begun is not None:
+                    lost = replace(begun, lost=True)
+                await asyncio.to_thread(self._store.append_receipt, run, lost)
+                log.error("request lost", extra={"feed": run.feed, "run": run.id, "request": number})
+            if made:
+                return
+        self._moved.add((run.feed, run.id))
+        times = replace(run.times, sent=self._clock.now())
+        done = replace(run, state=State.SETTLING, times=times, in_doubt_since=None)
+        with suppress(Conflict):
+            await asyncio.to_thread(self._store.save_run, done, under_way.etag)
+            log.info("run sent", extra={"feed": run.feed, "run": run.id, "requests": run.requests})
+
+    async def _save_problems(self) -> None:
+        """Says in every run that has to wait why it does."""
+        for under_way in self._feeds.values():
+            if not under_way.idle:
+                problem = under_way.problem or (self._gate.pause.problem if self._gate.pause else None)
+                noted = replace(under_way.run, problem=problem, in_doubt_since=under_way.left_in_doubt())
+                with suppress(ConnectorError):
+                    await self._save_problem(under_way.run, under_way.etag, noted, under_way.said)
+
+    async def _save_problem(self, run: Run, etag: str, noted: Run, said: str) -> None:
+        self._moved.add((run.feed, run.id))
+        if noted != run:
+            problem = noted.problem
+            # Once, and not at every tick; that a quota frees up at another time than it seemed is in the summary.
+            if problem and problem != run.problem and problem.code != said:
+                log.warning("run waits", extra={"feed": run.feed, "run": run.id, "code": problem.code})
+            with suppress(Conflict):
+                await asyncio.to_thread(self._store.save_run, noted, etag)

@@ -1,0 +1,83 @@
+"""What the next sender must know: calls of the last 24 hours, the quota, an outage. Pure: time is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from connector.vocabulary.limits import Limit
+
+
+@dataclass(slots=True)
+class Ledger:
+    """`uplink.json`: what the next sender must know. Calls of the last 24 hours by minute, as minutes since 1970.
+
+    `quota_until`: Graph itself said that the quota is used up, and this is when to try again. `outage`: since when
+    nothing has gone through; the next sender tries with one request alone.
+    """
+
+    calls: dict[int, int] = field(default_factory=dict)
+    quota_until: datetime | None = None
+    outage: datetime | None = None
+
+    @classmethod
+    def parse(cls, data: bytes) -> Ledger:
+        """A ledger that is damaged counts as empty: Graph keeps its own count, and says 429."""
+        try:
+            found = orjson.loads(data)
+            return cls(
+                calls={int(minute): int(calls) for minute, calls in found.get("calls", {}).items()},
+                quota_until=_moment(found.get("quota_until")),
+                outage=_moment(found.get("outage")),
+            )
+        except (ValueError, AttributeError, TypeError):
+            return cls()
+
+    def dump(self) -> bytes:
+        data: Mapping[str, object] = {
+            "calls": {str(minute): calls for minute, calls in sorted(self.calls.items())},
+            "quota_until": self.quota_until and self.quota_until.isoformat(),
+            "outage": self.outage and self.outage.isoformat(),
+        }
+        return orjson.dumps(data, option=orjson.OPT_INDENT_2)
+
+    def used(self, now: datetime, quota: Limit) -> int:
+        """Calls in the window that ends now. A minute counts until its last second has left the window."""
+        oldest = _minute(now - timedelta(seconds=quota.seconds))
+        self.calls = {minute: calls for minute, calls in self.calls.items() if minute >= oldest}
+        return sum(self.calls.values())
+
+    def left(self, now: datetime, quota: Limit) -> int:
+        return max(0, quota.calls - self.used(now, quota))
+
+    def set_aside(self, now: datetime, calls: int) -> int:
+        """Counts calls before they are made, so that a crash cannot lose count; gives the minute they count in."""
+        minute = _minute(now)
+        self.calls[minute] = self.calls.get(minute, 0) + calls
+        return minute
+
+    def give_back(self, minute: int, calls: int) -> None:
+        """Of what was set aside, `calls` were not made."""
+        self.calls[minute] = max(0, self.calls.get(minute, 0) - calls)
+
+    def frees_at(self, now: datetime, quota: Limit, calls: int = 1) -> datetime:
+        """When `calls` more can be made: as the oldest minutes leave the window."""
+        free = quota.calls - self.used(now, quota)
+        if free >= calls:
+            return now
+        for minute in sorted(self.calls):
+            free += self.calls[minute]
+            if free >= calls:
+                return datetime.fromtimestamp((minute + 1) * 60, UTC) + timedelta(seconds=quota.seconds)
+        return now + timedelta(seconds=quota.seconds)
+
+
+def _minute(now: datetime) -> int:
+    return int(now.timestamp() // 60)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
