@@ -196,7 +196,7 @@ def until(happened: Callable[[], object], what: str) -> None:
 
 
 def adds_up(summary: Mapping[str, Any]) -> bool:
-    """The two sums of design.md, section 3."""
+    """The two sums of a summary (docs/operating.md)."""
     rows, outcomes = summary["rows"], summary["outcomes"]
     parts = sum(count for name, count in rows.items() if name != "total")
     return bool(rows["total"] == parts and rows["sent"] == sum(outcomes.values()))

@@ -1,4 +1,4 @@
-"""No personal data in telemetry (design.md, section 4): every log record of every test is searched for the sample's.
+"""No personal data in telemetry (docs/telemetry.md): every log record of every test is searched for the sample's.
 
 `conftest.py` imports the fixture; `leaks` is for text that is not logged, such as a process's output.
 """

@@ -1,7 +1,7 @@
 """Microsoft Graph over HTTP: bulk upload, provisioning log, job status. All HTTP of the connector is here.
 
-The token goes to the origin of GRAPH_BASE_URL and nowhere else (design.md, section 3): paths are joined to that origin,
-redirects are not followed, and a link that Graph hands out is followed on the same origin only.
+The token goes to the origin of GRAPH_BASE_URL and nowhere else (docs/security.md, "The token stays home"): paths are
+joined to that origin, redirects are not followed, and a link that Graph hands out is followed on the same origin only.
 """
 
 from __future__ import annotations

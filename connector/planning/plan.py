@@ -1,6 +1,7 @@
 """Decides what becomes of every row of a drop, and packs the people who are to be sent into bulk requests.
 
-Pure: the same rows, mapping and duplicates give the same decisions and byte-identical bodies (design.md, section 4).
+Pure: the same rows, mapping and duplicates give the same decisions and byte-identical bodies
+(docs/architecture.md, "Invariants").
 """
 
 from __future__ import annotations

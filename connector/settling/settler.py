@@ -124,7 +124,7 @@ class Settler:
             return None
         newest = min(starts)
         try:
-            # Report APIs allow few requests (entra-api.md, section 2): a page that is throttled is asked for again.
+            # Report APIs allow few requests (docs/entra.md, "The log"): a page that is throttled is asked for again.
             async for page in self._graph.events(job_id, min(starts), self._policy):
                 for event in page:
                     newest = max(newest, event.at)
