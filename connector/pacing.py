@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -49,7 +48,7 @@ class Window:
         self._in_flight = 0
         self._most_in_flight = 0
         self._warm = 0
-        self._ended: deque[Call] = deque()
+        self._ended: list[Call] = []
         self._round_trips: deque[float] = deque(maxlen=_SAMPLE)
         self._fastest = 0.0
         self._closed_until = -math.inf
@@ -66,8 +65,8 @@ class Window:
             return self._closed_until - now
         self._recover(now)
         horizon = now - self._span
-        while self._ended and self._ended[0].ended <= horizon:
-            self._ended.popleft()
+        # What was answered before the window began has arrived before it too.
+        self._ended = [call for call in self._ended if call.ended > horizon]
         late = sorted(at for call in self._ended if (at := self._latest_arrival(call)) > horizon)
         free = self._allowed - self._in_flight - len(late)
         if free > 0:
@@ -109,7 +108,7 @@ class Window:
         # A window without a 429 doubles what is allowed: from one call back to forty in half a minute.
         while self._allowed < self._limit.calls and now >= self._raised + self._limit.seconds:
             self._allowed = min(self._limit.calls, self._allowed * 2)
-            self._raised = max(self._raised + self._limit.seconds, now - self._limit.seconds)
+            self._raised += self._limit.seconds
 
 
 @dataclass(slots=True)
@@ -138,12 +137,8 @@ class Ledger:
             return cls()
 
     def dump(self) -> bytes:
-        data: Mapping[str, object] = {
-            "calls": {str(minute): calls for minute, calls in sorted(self.calls.items())},
-            "quota_until": self.quota_until and self.quota_until.isoformat(),
-            "outage": self.outage and self.outage.isoformat(),
-        }
-        return orjson.dumps(data, option=orjson.OPT_INDENT_2)
+        # Sorted, so that the same calls are the same bytes: the uplink writes a ledger only when it has changed.
+        return orjson.dumps(self, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)
 
     def used(self, now: datetime, quota: Limit) -> int:
         """Calls in the window that ends now. A minute counts until its last second has left the window."""
@@ -162,22 +157,22 @@ class Ledger:
 
     def give_back(self, minute: int, calls: int) -> None:
         """Of what was set aside, `calls` were not made."""
-        self.calls[minute] = max(0, self.calls.get(minute, 0) - calls)
+        if minute in self.calls:
+            self.calls[minute] -= calls
 
-    def frees_at(self, now: datetime, quota: Limit, calls: int = 1) -> datetime:
-        """When `calls` more can be made: as the oldest minutes leave the window."""
-        free = quota.calls - self.used(now, quota)
-        if free >= calls:
-            return now
+    def frees_at(self, now: datetime, quota: Limit) -> datetime:
+        """When a call can be made again: now, or as the oldest minutes leave the window."""
+        free, moment = quota.calls - self.used(now, quota), now
         for minute in sorted(self.calls):
+            if free > 0:
+                break
             free += self.calls[minute]
-            if free >= calls:
-                return datetime.fromtimestamp((minute + 1) * 60, UTC) + timedelta(seconds=quota.seconds)
-        return now + timedelta(seconds=quota.seconds)
+            moment = datetime.fromtimestamp((minute + 1) * 60, UTC) + timedelta(seconds=quota.seconds)
+        return moment
 
 
 def _minute(now: datetime) -> int:
-    return int(now.timestamp() // 60)
+    return int(now.timestamp()) // 60
 
 
 def _moment(text: str | None) -> datetime | None:
