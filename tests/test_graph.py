@@ -640,36 +640,37 @@ class Loopback:
 
     def __init__(self, status: str = "200 OK", enough: int = 1) -> None:
         self.heads: list[bytes] = []
-        self.open: set[asyncio.StreamWriter] = set()
         self.connections = 0
-        self.waiting = 0
+        self.open = 0
+        self.left_alone = asyncio.Event()
         self._answer = f"HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}".encode()
         self._enough = enough
         self._there = asyncio.Event()
-        self.left_alone = asyncio.Event()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self.open.add(writer)
-        with suppress(asyncio.IncompleteReadError):
+        self.open += 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                self.heads.append(head)
-                self.waiting += 1
-                if self.waiting >= self._enough:
+                self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+                if len(self.heads) >= self._enough:
                     self._there.set()
                 await self._there.wait()
                 writer.write(self._answer)
-        self.open.discard(writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        self.open -= 1
         if not self.open:
             self.left_alone.set()
-        writer.close()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        async with server:
+        """Until its clients have closed their connections."""
+        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as server, asyncio.timeout(30):
             yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            if self.connections:
+                await self.left_alone.wait()
 
 
 def real(base: str) -> Graph:
@@ -680,12 +681,11 @@ async def test_as_many_connections_as_requests_in_flight_and_one_for_the_log_are
     server = Loopback(enough=17)
     async with server.running() as address:
         graph = real(f"http://{address}")
-        async with asyncio.timeout(30):
-            await asyncio.gather(*(graph.job("/x") for _ in range(40)))
-            await asyncio.gather(*(graph.job("/x") for _ in range(17)))
-            assert (server.connections, len(server.open), len(server.heads)) == (17, 17, 57)
-            await graph.close()
-            await server.left_alone.wait()
+        await asyncio.gather(*(graph.job("/x") for _ in range(40)))
+        await asyncio.gather(*(graph.job("/x") for _ in range(17)))
+        assert (server.connections, server.open, len(server.heads)) == (17, 17, 57)
+        # The server waits for its clients to leave.
+        await graph.close()
 
 
 async def test_a_proxy_of_the_environment_tunnels_https_and_never_sees_http(monkeypatch: pytest.MonkeyPatch) -> None:
