@@ -21,6 +21,7 @@ _ADVICE: Final = (
     "paste the Provisioning API Endpoint from the app's overview page in the Entra portal, whole and unchanged"
 )
 _ORIGIN: Final = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[::1\])(?::([0-9]{1,5}))?", re.IGNORECASE | re.ASCII)
+_URL: Final = re.compile(f"{_ORIGIN.pattern}(/.*)?", _ORIGIN.flags)
 _ID: Final = r"[A-Za-z0-9_~-]+(?:\.[A-Za-z0-9_~-]+)*"
 _JOB: Final = re.compile(
     rf"/(?:v1\.0|beta)/servicePrincipals/({_ID})/synchronization/jobs/({_ID})(/bulkUpload)?/?", re.IGNORECASE | re.ASCII
@@ -89,16 +90,15 @@ def parse_endpoint(text: str, *, graph: str | None) -> Endpoint | Fault:
     token travel elsewhere. None (nothing will be sent) allows a public cloud and this machine.
     """
     url = text.strip()
-    authority, slash, rest = url.partition("://")[2].partition("/")
-    match = _ORIGIN.fullmatch(url[: len(url) - len(slash + rest)]) if "://" in url else None
     if _PLACEHOLDER.search(url):
         return Fault(message="'endpoint' still has a placeholder in it", advice=_ADVICE)
-    if "\\" in url or "@" in authority or match is None:
+    match = _URL.fullmatch(url)
+    if match is None:
         return Fault(message="'endpoint' is not an https:// address of Microsoft Graph", advice=_ADVICE)
     place = _origin(match)
     if (fault := _foreign(place, graph)) is not None:
         return fault
-    job = _JOB.fullmatch(slash + rest)
+    job = _JOB.fullmatch(match[4] or "")
     if job is None:
         return Fault(
             message="'endpoint' is not …/servicePrincipals/{id}/synchronization/jobs/{job id}/bulkUpload",
