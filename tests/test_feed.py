@@ -200,6 +200,13 @@ def test_the_endpoint_is_taken_apart_and_called_under_v1() -> None:
     assert endpoint.upload_path == f"/v1.0/{JOB}/bulkUpload"
 
 
+def test_an_endpoint_is_read_in_whatever_letters_it_is_written_and_kept_as_it_is() -> None:
+    url = "https://graph.microsoft.com/V1.0/serviceprincipals/aB/Synchronization/JOBS/API2AAD.x/BULKUPLOAD"
+    assert parse_endpoint(url, graph=GRAPH) == Endpoint(
+        url=url, scheme="https", host="graph.microsoft.com", port=443, service_principal="aB", job_id="API2AAD.x"
+    )
+
+
 @pytest.mark.parametrize(
     ("base", "graph"),
     [
@@ -241,6 +248,9 @@ def fault_of(url: str, graph: str | None = GRAPH) -> str:
         f"graph.microsoft.com/v1.0/{JOB}/bulkUpload",
         f"xhttps://graph.microsoft.com/v1.0/{JOB}/bulkUpload",
         f"https://gr\u0430ph.microsoft.com/v1.0/{JOB}/bulkUpload",
+        # The long s is another way to write an s where letters are compared in all of Unicode.
+        f"https://graph.micro\u017foft.com/v1.0/{JOB}/bulkUpload",
+        f"https://graph.microsoft.com:\u0664\u0664\u0663/v1.0/{JOB}/bulkUpload",
         f"https://graph.microsoft.com\n/v1.0/{JOB}/bulkUpload",
         "",
     ],
@@ -286,6 +296,7 @@ def test_an_endpoint_of_a_public_cloud_is_https_at_its_own_port(base: str) -> No
         f"/v1.0/{JOB}/bulkUpload/x",
         f"/v2.0/{JOB}/bulkUpload",
         f"/v1x0/{JOB}/bulkUpload",
+        "/v1.0/\u017fervicePrincipals/a/synchronization/jobs/x/bulkUpload",
         f"/{JOB}/bulkUpload",
         f"/v1.0/../x/{JOB}/bulkUpload",
         "/v1.0/servicePrincipals/../synchronization/jobs/x/bulkUpload",

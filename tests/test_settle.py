@@ -487,4 +487,6 @@ def test_the_log_is_read_from_the_first_request_on_and_later_with_an_overlap() -
 def test_the_log_is_silent_since_its_last_word_on_the_run() -> None:
     later = NOON + timedelta(minutes=5)
     heard = [Ending(row=1, external_id="1", outcome=Outcome.CREATED, at=later)]
-    assert (quiet_since(NOON, []), quiet_since(NOON, heard)) == (NOON, later)
+    waiting = Ending(row=2, external_id="2", outcome=Outcome.WAITING)
+    assert (quiet_since(NOON, []), quiet_since(NOON, [waiting, *heard])) == (NOON, later)
+    assert quiet_since(later + timedelta(minutes=1), heard) == later + timedelta(minutes=1)
