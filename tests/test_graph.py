@@ -350,8 +350,13 @@ async def test_a_token_is_kept_until_five_minutes_before_it_expires() -> None:
             self.given += 1
             return AccessToken(f"token-{self.given}", int(self.seconds) + 3600)
 
-    hourly = Hourly()
-    tokens = TokenSource(lambda: hourly, "scope", now=lambda: hourly.seconds)
+    hourly, asked = Hourly(), []
+
+    def connect() -> Hourly:
+        asked.append(hourly.seconds)
+        return hourly
+
+    tokens = TokenSource(connect, "scope", now=lambda: hourly.seconds)
 
     async def token_at(seconds: float) -> str:
         hourly.seconds = seconds
@@ -359,6 +364,8 @@ async def test_a_token_is_kept_until_five_minutes_before_it_expires() -> None:
 
     found = [await token_at(seconds) for seconds in (0.0, 3299.0, 3300.0, 3300.5, 6600.0, 6600.5)]
     assert found == ["token-1", "token-1", "token-1", "token-2", "token-2", "token-3"]
+    # The credential itself is kept.
+    assert asked == [0.0]
 
 
 async def test_a_refused_token_goes_with_its_credential_which_would_give_it_again() -> None:
@@ -403,6 +410,15 @@ async def test_an_identity_that_failed_is_asked_anew() -> None:
         await tokens.token()
     assert str(later.value) == f"no token for Microsoft Graph (ClientAuthenticationError): {_IDENTITY}"
     assert (await tokens.token(), await tokens.token(), made) == ("token of 1", "token of 1", [0, 1])
+
+
+async def test_after_a_token_that_graph_took_one_more_refusal_is_forgiven_and_no_second() -> None:
+    wire = Wire([httpx.Response(202), refusing(401), refusing(401)])
+    await wire.graph.upload(PATH, b"{}")
+    with pytest.raises(TokenRefused):
+        await wire.graph.upload(PATH, b"{}")
+    with pytest.raises(Stopped):
+        await wire.graph.upload(PATH, b"{}")
 
 
 async def test_an_identity_that_gives_no_token_may_do_so_later() -> None:
