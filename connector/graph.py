@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 # As many as requests are in flight, and one for the log.
 CONNECTIONS = 17
-# A page holds hundreds of events: a log that needs more pages than this is a link that leads in circles.
-MAX_PAGES = 20_000
 # Report APIs allow about 5 requests per 10 s ("Identity and access reports" in Graph's page on throttling limits): a
 # 429 without Retry-After is over by then, and hardly before.
 LOG_WINDOW = 10.0
@@ -130,6 +128,9 @@ class TokenSource:
 class Graph:
     """One tenant's Graph. Methods raise Throttled, Retryable, Refused (400) or Stopped (401, 403, 404)."""
 
+    # A page holds hundreds of events: a log that needs more pages than this is a link that leads in circles.
+    MAX_PAGES = 20_000
+
     def __init__(
         self, base_url: str, tokens: TokenSource, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
@@ -187,7 +188,7 @@ class Graph:
         url = f"{self._base}/v1.0/auditLogs/provisioning?$filter={quote(criteria, safe=chr(39))}"
         seen: set[str] = set()
         while url:
-            if url in seen or len(seen) >= MAX_PAGES:
+            if url in seen or len(seen) >= self.MAX_PAGES:
                 raise Retryable("the provisioning log's pages lead in a circle")
             seen.add(url)
             page = _object(await policy()(self._page, url))

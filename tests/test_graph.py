@@ -75,7 +75,11 @@ class Wire:
     """A Graph whose transport is `answer`; `seen` are the requests that left."""
 
     def __init__(
-        self, answer: Answer | Sequence[httpx.Response], base: str = BASE, clock: SystemClock | None = None
+        self,
+        answer: Answer | Sequence[httpx.Response],
+        base: str = BASE,
+        clock: SystemClock | None = None,
+        graph: type[Graph] = Graph,
     ) -> None:
         self.seen: list[httpx.Request] = []
         self.scopes: list[str] = []
@@ -86,7 +90,7 @@ class Wire:
             return answer(request) if callable(answer) else next(queue)  # type: ignore[arg-type] # one of the two
 
         tokens = TokenSource(lambda: Credential(self.scopes), f"{base}/.default")
-        self.graph = Graph(base, tokens, clock or Clock(), httpx.MockTransport(handle))
+        self.graph = graph(base, tokens, clock or Clock(), httpx.MockTransport(handle))
 
     def tokens(self) -> list[str]:
         return [request.headers["authorization"] for request in self.seen]
@@ -625,6 +629,16 @@ async def test_pages_that_lead_in_a_circle_end() -> None:
     with pytest.raises(Retryable, match="circle"):
         await _people(wire)
     assert len(wire.seen) == 2
+
+
+async def test_pages_that_never_end_end() -> None:
+    class Patient(Graph):
+        MAX_PAGES = 3
+
+    wire = Wire(lambda _: page(f"/v1.0/auditLogs/provisioning?$skiptoken={len(wire.seen)}"), graph=Patient)
+    with pytest.raises(Retryable, match="circle"):
+        await _people(wire)
+    assert len(wire.seen) == 3
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"value": [{"id"', b"\xff"])
