@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -135,11 +135,11 @@ class Graph:
         self, base_url: str, tokens: TokenSource, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._base = base_url
-        self._origin = _origin(base_url)
+        self._origin = _origin(httpx.URL(base_url))
         self._tokens = tokens
         self._clock = clock
         self._ahead: timedelta | None = None
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=60)
+        limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=60)
         self._http = httpx.AsyncClient(
             timeout=TIMEOUT,
             limits=limits,
@@ -203,9 +203,9 @@ class Graph:
     def _same_origin(self, link: str) -> str:
         try:
             # Some servers hand out relative links; joined to the origin they are harmless.
-            joined = str(httpx.URL(self._base + "/").join(link))
-            if _origin(joined) == self._origin and not urlsplit(joined).username:
-                return joined
+            joined = httpx.URL(self._base + "/").join(link)
+            if _origin(joined) == self._origin and not joined.userinfo:
+                return str(joined)
         except (httpx.InvalidURL, ValueError):
             pass
         raise Stopped(
@@ -276,32 +276,36 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     """
     if value is None:
         return None
-    text = value.strip()
     try:
-        seconds = float(text)
+        seconds = float(value)
     except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(text) - now).total_seconds()
-        except (ValueError, TypeError):
+        date = _http_date(value)
+        if date is None:
             return None
+        seconds = (date - now).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _earliest(headers: Mapping[str, str], started: datetime, took: float) -> datetime:
     """The Date header is the end of the call in whole seconds, and so are the log's times: the second of the start."""
-    try:
-        began = parsedate_to_datetime(headers["Date"]).astimezone(UTC) - timedelta(seconds=took)
-    except (KeyError, ValueError, TypeError):
-        began = started
+    date = _http_date(headers.get("Date", ""))
+    began = started if date is None else date - timedelta(seconds=took)
     return began.replace(microsecond=0)
 
 
 def ahead_of(date: str | None, before: datetime, after: datetime) -> timedelta | None:
     """How far the clock of a Date header is ahead of ours, by which the call took from `before` to `after`."""
+    found = _http_date(date or "")
+    return None if found is None else found - (before + (after - before) / 2)
+
+
+def _http_date(text: str) -> datetime | None:
+    """None for what is no date, or one of which nobody can say in which zone it is."""
     try:
-        return parsedate_to_datetime(date or "").astimezone(UTC) - (before + (after - before) / 2)
+        date = parsedate_to_datetime(text)
     except (ValueError, TypeError):
         return None
+    return date if date.tzinfo else None
 
 
 def _graph_error(answer: httpx.Response) -> tuple[str, str]:
@@ -328,6 +332,6 @@ def _printable(text: str) -> str:
     return "".join(c for c in text[:200] if c.isprintable())
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """As the one who sends the request reads it. A port that goes without saying is None, also where it was said."""
+    return url.scheme, url.host, url.port

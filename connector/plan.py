@@ -97,7 +97,7 @@ class LastRows:
 
     def replaced_by(self, row: int, external_id: str) -> int:
         """The number of the last row with this externalId where that is not `row` itself, else 0."""
-        last = self._last.get(external_id, 0)
+        last = self._last.get(external_id, row)
         return last if last > row else 0
 
 

@@ -8,7 +8,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -20,6 +20,7 @@ import tenacity
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
+from connector import telemetry
 from connector.clock import SystemClock
 from connector.errors import ConnectorError, Forbidden, Refused, Retryable, Stopped
 from connector.graph import Accepted, Graph, Throttled, TokenRefused, TokenSource, ahead_of, retry_after
@@ -125,6 +126,8 @@ async def test_an_upload_is_a_post_of_scim_json_with_the_token_of_graph() -> Non
         # Without a time of the server's, ours of the beginning.
         ("", NOON),
         ("soon", NOON),
+        # RFC 5322's way to say that nobody knows the zone.
+        ("Tue, 24 Nov 2026 12:00:40 -0000", NOON),
     ],
 )
 async def test_entra_can_have_had_a_request_from_when_the_call_began_by_the_servers_clock(
@@ -160,7 +163,7 @@ async def test_how_far_graphs_clock_is_ahead_is_known_from_its_last_answer_that_
 def test_a_clock_is_compared_with_the_middle_of_the_call() -> None:
     date = format_datetime(NOON + timedelta(seconds=32), usegmt=True)
     assert ahead_of(date, NOON, NOON + timedelta(seconds=4)) == timedelta(seconds=30)
-    assert (ahead_of(None, NOON, NOON), ahead_of("soon", NOON, NOON)) == (None, None)
+    assert [ahead_of(odd, NOON, NOON) for odd in (None, "soon", "Tue, 24 Nov 2026 12:00:40")] == [None] * 3
 
 
 async def test_every_call_has_an_id_of_its_own_and_only_an_upload_has_a_body() -> None:
@@ -308,10 +311,22 @@ async def test_graphs_codes_and_ids_are_short_and_printable() -> None:
     assert (await wire.graph.upload(PATH, b"{}")).request_id == "r" * 200
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": "x"}', b'{"error": {"code": 7}}', b"null"])
-async def test_an_error_without_graphs_form_is_an_error_all_the_same(body: bytes) -> None:
-    with pytest.raises(Refused):
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b"", "400", ""),
+        (b"<html>", "400", ""),
+        (b"[]", "400", ""),
+        (b"null", "400", ""),
+        (b'{"error": "x"}', "400", ""),
+        (b'{"error": {"code": 7}}', "7", ""),
+        (b'{"error": {"message": "Why."}}', "400", "Why."),
+    ],
+)
+async def test_an_error_without_graphs_form_is_an_error_all_the_same(body: bytes, code: str, message: str) -> None:
+    with pytest.raises(Refused) as refused:
         await Wire([httpx.Response(400, content=body)]).graph.upload(PATH, b"{}")
+    assert (refused.value.code, refused.value.message) == (code, message)
 
 
 async def test_a_401_gets_a_fresh_token_once() -> None:
@@ -602,10 +617,19 @@ async def test_a_link_to_another_host_or_with_a_name_in_it_stops_with_what_to_do
     )
 
 
-@pytest.mark.parametrize(("base", "port"), [("http://127.0.0.1", 80), ("http://127.0.0.1:8080", 8080), (BASE, 443)])
-async def test_a_link_may_say_the_port_that_goes_without_saying(base: str, port: int) -> None:
-    authority = base.removesuffix(f":{port}")
-    wire = Wire([page(f"{authority}:{port}/v1.0/next"), page(person="7002")], base)
+@pytest.mark.parametrize(
+    ("base", "link"),
+    [
+        ("http://127.0.0.1", "http://127.0.0.1:80"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        (BASE, f"{BASE}:443"),
+        (f"{BASE}:443", BASE),
+    ],
+)
+async def test_a_link_may_say_the_port_that_goes_without_saying(base: str, link: str) -> None:
+    wire = Wire([page(f"{link}/v1.0/next"), page(person="7002")], base)
     assert (await _people(wire), wire.seen[1].url.path) == (["7001", "7002"], "/v1.0/next")
 
 
@@ -663,6 +687,50 @@ async def test_a_jobs_status_is_read_and_odd_ones_are_tolerated() -> None:
     wire = Wire([httpx.Response(200, json=body) for body in bodies])
     found = [(status.code, status.reason) for status in [await wire.graph.job(path) for _ in bodies]]
     assert found == [("Active", ""), ("Quarantine", "EncounteredBaseEscrowThreshold"), ("", ""), ("", "")]
+
+
+class Measures:
+    """Telemetry that is told and keeps it."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, float, dict[str, Any]]] = []
+
+    def begin(self, *_: Any) -> telemetry.Span:
+        return telemetry.NO_SPAN
+
+    def measure(self, name: str, value: float, attributes: Mapping[str, Any]) -> None:
+        self.kept.append((name, value, dict(attributes)))
+
+    def flush(self) -> None:
+        pass
+
+
+async def test_every_call_is_counted_by_what_it_is_and_how_it_was_answered() -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("gone")
+
+    answers = [httpx.Response(202), httpx.Response(428), httpx.Response(429), httpx.Response(430)]
+    wire, measures = Wire(answers), Measures()
+    with telemetry.exporting_to(measures):
+        for _ in answers:
+            with suppress(ConnectorError):
+                await wire.graph.upload(PATH, b"{}")
+        with suppress(ConnectorError):
+            await Wire([httpx.Response(429)]).graph.job(PATH)
+        await _people(Wire([page()]))
+        with suppress(ConnectorError):
+            await _people(Wire(fail))
+    assert measures.kept == [
+        ("connector.requests", 1, {"call": "upload", "status": "202"}),
+        ("connector.requests", 1, {"call": "upload", "status": "428"}),
+        ("connector.requests", 1, {"call": "upload", "status": "429"}),
+        ("connector.throttled", 1, {"call": "upload"}),
+        ("connector.requests", 1, {"call": "upload", "status": "430"}),
+        ("connector.requests", 1, {"call": "job", "status": "429"}),
+        ("connector.throttled", 1, {"call": "job"}),
+        ("connector.requests", 1, {"call": "log", "status": "200"}),
+        ("connector.requests", 1, {"call": "log", "status": "unreachable"}),
+    ]
 
 
 class Loopback:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -112,6 +113,27 @@ def test_last_rows_is_exact_however_many_externalids_share_a_bit(keys: list[str]
     last = {key: row for row, key in rows}
     replaced = [found.replaced_by(row, key) for row, key in rows]
     assert replaced == [last[key] if key and last[key] != row else 0 for row, key in rows]
+
+
+class Spread(str):
+    """An externalId whose hash is its own number: no two share a bit."""
+
+    def __hash__(self) -> int:
+        return int(self)
+
+
+def test_finding_duplicates_takes_8_mib_whatever_the_size_of_the_drop() -> None:
+    people = [(row, Spread(row)) for row in range(1, 20_001)]
+    tracemalloc.start()
+    try:
+        found = LastRows()
+        bitmap, _ = tracemalloc.get_traced_memory()
+        found.see(people, lambda person: person)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (bitmap >> 20, after - bitmap < 10_000) == (8, True)
+    assert bitmap < (8 << 20) + 10_000
 
 
 @pytest.mark.parametrize(

@@ -364,6 +364,12 @@ def test_every_text_form_of_a_summary_adds_up(summary: Summary) -> None:
     assert sum(entry.value for entry in lines if entry.level == 2 and isinstance(entry.value, int)) == summary.rows.sent
 
 
+def test_of_the_parts_that_are_none_only_those_sent_are_said() -> None:
+    nobody = replace(SUMMARY, rows=Rows(total=2, rejected=2), outcomes=Outcomes())
+    assert [(part.label, part.count) for part in row_parts(nobody)] == [("rejected", 2), ("sent", 0)]
+    assert outcome_parts(nobody) == ()
+
+
 @given(summaries())
 def test_the_line_and_the_table_move_no_cursor(summary: Summary) -> None:
     assert line(summary).isprintable()
@@ -930,6 +936,9 @@ def test_causes_with_as_many_people_come_by_their_first_row_and_then_by_code() -
         (1, "C"),
         (1, "A"),
     ]
+    # The first row of each counts, not its last.
+    apart = [failed(1, "A"), failed(9, "A"), failed(2, "B"), failed(3, "B")]
+    assert [cause.code for cause in causes(apart)] == ["A", "B"]
     # What is to be done about it tells two causes apart, though Entra calls them the same.
     apart = [failed(1, "A", advice="Do this."), failed(2, "A", advice="Do that."), failed(3, "A", advice="Do this.")]
     assert [(cause.people, cause.advice) for cause in causes(apart)] == [(2, "Do this."), (1, "Do that.")]
