@@ -187,10 +187,8 @@ def parse_summary(data: bytes) -> Summary:
     try:
         summary = TypeAdapter(Summary).validate_json(data, strict=True)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
-        raise Unusable(
-            "summary", [Fault(message=d["msg"], column=".".join(str(part) for part in d["loc"])) for d in details]
-        ) from None
+        faults = [Fault(message=d["msg"], column=".".join(str(part) for part in d["loc"])) for d in error.errors()]
+        raise Unusable("summary", faults) from None
     faults = [
         Fault(message="the time has no offset from UTC", column=f"times.{name}")
         for name, moment in _times(summary)

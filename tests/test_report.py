@@ -287,6 +287,12 @@ def test_the_json_is_the_contract_to_the_letter() -> None:
     }
 
 
+def test_the_json_is_utf_8_with_letters_as_they_are_whatever_a_name_holds() -> None:
+    data = summary_json(replace(SUMMARY, feed="Zürich", notes=("half a \ud83d",)))
+    assert b'"feed": "Z\xc3\xbcrich"' in data
+    assert json.loads(data)["notes"] == ["half a ?"]
+
+
 @given(summaries())
 def test_a_summary_survives_its_json(summary: Summary) -> None:
     data = summary_json(summary)
@@ -503,6 +509,8 @@ def test_rejects_list_every_fault_and_every_duplicate_and_nothing_else() -> None
         if decision not in {Decision.REJECTED, Decision.DUPLICATE}
     ]
     bare = [
+        PlannedRow(row=5, decision=Decision.REJECTED, reason="torn"),
+        PlannedRow(row=6, decision=Decision.DUPLICATE, faults=(Fault(message="twice", column="C", advice="once"),)),
         PlannedRow(row=7, decision=Decision.REJECTED),
         PlannedRow(row=8, decision=Decision.DUPLICATE, external_id="y"),
     ]
@@ -510,6 +518,8 @@ def test_rejects_list_every_fault_and_every_duplicate_and_nothing_else() -> None
     assert all(entry.endswith("\n") and "\r" not in entry for entry in text)
     assert parsed_csv(text) == [
         list(REJECTS_HEADER),
+        ["5", "", "", "torn", ""],
+        ["6", "", "C", "twice", "once"],
         ["7", "", "", "the row could not be used", ""],
         [
             "8",
@@ -582,6 +592,15 @@ def test_outcomes_list_every_person_with_advice_where_entra_gave_none() -> None:
 def test_who_was_refused_is_not_looked_for_in_entras_log(code: str, reason: str) -> None:
     refused = Ending(row=1, external_id="1", outcome=Outcome.REFUSED, code=code, reason=reason)
     assert advice_for(refused) == UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [("a b;'c", "a b;'c"), ("a,b", '"a,b"'), ('a"b', '"a""b"'), ("a\nb", '"a\nb"'), ("a\rb", '"a\rb"'), ("", "")],
+)
+def test_only_cells_that_need_it_are_in_quotes(value: str, cell: str) -> None:
+    _, written = outcomes_csv([Ending(row=1, external_id=value, outcome=Outcome.CREATED)])
+    assert written == f"1,{cell},created,,,,\n"
 
 
 FORMULA_STARTS = tuple("=+-@＝＋－＠")
