@@ -30,6 +30,7 @@ from connector.report import (
     REJECTS_HEADER,
     TableLine,
     advice_for,
+    aside_lines,
     causes,
     headline,
     html,
@@ -44,7 +45,9 @@ from connector.report import (
     tone,
 )
 from connector.run import (
+    Aside,
     Decision,
+    Drop,
     Ending,
     Outcome,
     Outcomes,
@@ -401,6 +404,31 @@ def test_the_line_says_it_all_in_one() -> None:
     )
     empty = replace(SUMMARY, rows=Rows(), outcomes=Outcomes())
     assert line(empty) == "employees 20261124T092000Z-3f0c1a9be247 settled: 0 rows"
+
+
+def test_a_problem_without_advice_is_said_without_any() -> None:
+    summary = replace(SUMMARY, rows=Rows(), outcomes=Outcomes(), problem=Problem(code="time", message="time is up"))
+    assert line(summary) == "employees 20261124T092000Z-3f0c1a9be247 settled: 0 rows; time: time is up"
+    assert table(summary)[-1] == TableLine(label="problem", value="time is up", level=0, tone="bad")
+
+
+def test_what_has_no_run_is_told_in_whole_sentences_that_move_no_cursor() -> None:
+    landed = datetime(2026, 1, 5, 8, tzinfo=timezone(timedelta(hours=-1)))
+    drops = tuple(
+        Drop(feed="n\x1borth", name=f"{hour}.csv", etag="0x1", bytes=1, landed=landed + timedelta(hours=hour))
+        for hour in (3, 1, 2)
+    )
+    ignored = "ignored (leftovers of transfers, or not matched by files:)"
+    overdue = "for a marker (files: ready) that is overdue"
+    assert aside_lines(Aside(feed="north")) == []
+    assert aside_lines(Aside(feed="n\x1borth", ignored=1, waiting=drops)) == [
+        f"n\N{REPLACEMENT CHARACTER}orth: 1 blob {ignored}",
+        f"n\N{REPLACEMENT CHARACTER}orth: 3 drops wait {overdue}; the oldest landed 2026-01-05 10:00 UTC",
+    ]
+    assert aside_lines(Aside(feed="north", ignored=2)) == [f"north: 2 blobs {ignored}"]
+    assert aside_lines(Aside(feed="north", waiting=drops[:1])) == [
+        f"north: 1 drop waits {overdue}; landed 2026-01-05 12:00 UTC"
+    ]
 
 
 def test_the_table_lists_totals_before_their_parts() -> None:
