@@ -706,6 +706,12 @@ def steps_of(summary: Summary) -> str:
             Times(landed=LANDED, planned=LANDED),
             "landed 2026-11-24 09:20:00 under 1 s planned 2026-11-24 09:20:00 sent not reached settled not reached",
         ),
+        # In UTC, whatever zone a time is told in.
+        (
+            State.SENDING,
+            Times(landed=LANDED, planned=after(seconds=1).astimezone(timezone(timedelta(hours=-10)))),
+            "landed 2026-11-24 09:20:00 1 s planned 2026-11-24 09:20:01 sent under way settled to come",
+        ),
         # Nothing had to be sent.
         (
             State.SETTLED,
