@@ -13,7 +13,6 @@ from azure.storage.blob import BlobServiceClient
 from connector.outside.system_clock import SystemClock
 from connector.reporting.terminal import aside_lines
 from connector.sandbox.servers import Azurite
-from connector.vocabulary.run import Aside, Drop
 from tests.account import Account, outcomes
 from tests.people import csv_of, feed_file, ids, workers
 from tests.privacy import Collector
@@ -236,17 +235,3 @@ def test_a_fault_elsewhere_in_the_feed_file_makes_no_runs_of_markers_and_ignored
     account.feed("people", rules)
     account.bring_home("people")
     assert (dropped(account), account.summary("people")["outcomes"]) == (["today.csv"], outcomes(created=2))
-
-
-def test_what_has_no_run_is_told_in_whole_sentences_that_move_no_cursor() -> None:
-    landed = datetime(2026, 1, 5, 8, tzinfo=UTC)
-    drops = tuple(
-        Drop(feed="n\x1borth", name=f"{hour}.csv", etag="0x1", bytes=1, landed=landed + timedelta(hours=hour))
-        for hour in (3, 1, 2)
-    )
-    assert aside_lines(Aside(feed="north")) == []
-    assert aside_lines(Aside(feed="n\x1borth", ignored=1, waiting=drops)) == [
-        "n\N{REPLACEMENT CHARACTER}orth: 1 blob ignored (leftovers of transfers, or not matched by files:)",
-        "n\N{REPLACEMENT CHARACTER}orth: 3 drops wait for a marker (files: ready) that is overdue; "
-        "the oldest landed 2026-01-05 09:00 UTC",
-    ]

@@ -23,6 +23,7 @@ from connector.feed.model import Expectation, Feed, json_schema
 from connector.feed.parse import ParsedFeed, parse, sorted_by_line
 from connector.feed.pgp import Pgp
 from connector.vocabulary.errors import Fault, FeedUnusable
+from connector.vocabulary.origin import Origin, origin
 
 GRAPH = "https://graph.microsoft.com"
 JOB = "servicePrincipals/00aa00aa-bb11-cc22-dd33-44ee44ee44ee/synchronization/jobs/API2AAD.0000.1111-22"
@@ -206,6 +207,13 @@ def test_the_endpoint_is_taken_apart_and_called_under_v1() -> None:
     assert endpoint.upload_path == f"/v1.0/{JOB}/bulkUpload"
 
 
+def test_an_endpoint_is_read_in_whatever_letters_it_is_written_and_kept_as_it_is() -> None:
+    url = "https://graph.microsoft.com/V1.0/serviceprincipals/aB/Synchronization/JOBS/API2AAD.x/BULKUPLOAD"
+    assert parse_endpoint(url, graph=GRAPH) == Endpoint(
+        url=url, scheme="https", host="graph.microsoft.com", port=443, service_principal="aB", job_id="API2AAD.x"
+    )
+
+
 @pytest.mark.parametrize(
     ("base", "graph"),
     [
@@ -223,41 +231,137 @@ def test_the_host_may_be_graph_base_url_or_a_public_cloud(base: str, graph: str 
     assert isinstance(parse_endpoint(f"{base}/v1.0/{JOB}/bulkUpload", graph=graph), Endpoint)
 
 
+def fault_of(url: str, graph: str | None = GRAPH) -> str:
+    """What is wrong with an endpoint; what to do is the same for all."""
+    fault = parse_endpoint(url, graph=graph)
+    assert isinstance(fault, Fault)
+    advice = "paste the Provisioning API Endpoint from the app's overview page in the Entra portal, whole and unchanged"
+    assert fault == Fault(message=fault.message, advice=advice)
+    return fault.message
+
+
 @pytest.mark.parametrize(
     "url",
     [
-        f"https://graph.microsoft.com.evil.example/v1.0/{JOB}/bulkUpload",
-        f"https://evil.example/v1.0/{JOB}/bulkUpload",
         f"https://graph.microsoft.com@evil.example/v1.0/{JOB}/bulkUpload",
         f"https://user:pw@graph.microsoft.com/v1.0/{JOB}/bulkUpload",
         f"https://evil.example\\@graph.microsoft.com/v1.0/{JOB}/bulkUpload",
         f"https://evil.example#graph.microsoft.com/v1.0/{JOB}/bulkUpload",
         f"https://evil.example?graph.microsoft.com/v1.0/{JOB}/bulkUpload",
-        f"https://graph.microsoft.com:8443/v1.0/{JOB}/bulkUpload",
-        f"http://graph.microsoft.com/v1.0/{JOB}/bulkUpload",
-        f"http://127.0.0.1:8080/v1.0/{JOB}/bulkUpload",
+        f"https://graph.microsoft.com:123456/v1.0/{JOB}/bulkUpload",
+        f"https://graph.microsoft.com:/v1.0/{JOB}/bulkUpload",
         f"ftp://graph.microsoft.com/v1.0/{JOB}/bulkUpload",
         f"https:graph.microsoft.com/v1.0/{JOB}/bulkUpload",
+        f"graph.microsoft.com/v1.0/{JOB}/bulkUpload",
+        f"xhttps://graph.microsoft.com/v1.0/{JOB}/bulkUpload",
         f"https://gr\u0430ph.microsoft.com/v1.0/{JOB}/bulkUpload",
-        f"https://graph.microsoft.com/v1.0/{JOB}/bulkUpload?x=1",
-        f"https://graph.microsoft.com/v1.0/{JOB}/bulkUpload#x",
-        f"https://graph.microsoft.com/v1.0/../x/{JOB}/bulkUpload",
-        "https://graph.microsoft.com/v1.0/servicePrincipals/../synchronization/jobs/x/bulkUpload",
-        "https://graph.microsoft.com/v1.0/servicePrincipals/a%2Fb/synchronization/jobs/x/bulkUpload",
-        "https://graph.microsoft.com/v1.0/servicePrincipals/{id}/synchronization/jobs/x/bulkUpload",
-        "https://graph.microsoft.com/v1.0/servicePrincipals/a/synchronization/jobs/x y/bulkUpload",
-        "https://graph.microsoft.com/v1.0/servicePrincipals/a/synchronization/jobs//bulkUpload",
+        # The long s is another way to write an s where letters are compared in all of Unicode.
+        f"https://graph.micro\u017foft.com/v1.0/{JOB}/bulkUpload",
+        f"https://graph.microsoft.com:\u0664\u0664\u0663/v1.0/{JOB}/bulkUpload",
+        f"https://graph.microsoft.com\n/v1.0/{JOB}/bulkUpload",
         "",
     ],
 )
-def test_no_other_address_is_an_endpoint(url: str) -> None:
-    assert isinstance(parse_endpoint(url, graph=GRAPH), Fault)
+def test_an_endpoint_is_an_address_of_graph(url: str) -> None:
+    assert fault_of(url) == "'endpoint' is not an https:// address of Microsoft Graph"
 
 
-def test_an_endpoint_cut_short_is_told_what_it_lacks() -> None:
-    fault = parse_endpoint(f"{GRAPH}/v1.0/{JOB}", graph=GRAPH)
-    assert isinstance(fault, Fault)
-    assert fault.message == "'endpoint' lacks /bulkUpload at its end"
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        (f"https://graph.microsoft.com.evil.example/v1.0/{JOB}/bulkUpload", "graph.microsoft.com.evil.example"),
+        (f"https://evil.example/v1.0/{JOB}/bulkUpload", "evil.example"),
+        (f"https://Evil.Example:8443/v1.0/{JOB}/bulkUpload", "evil.example"),
+        (f"http://127.0.0.1:8080/v1.0/{JOB}/bulkUpload", "127.0.0.1"),
+        (f"https://evil.example/v1.0/{JOB}\\@graph.microsoft.com", "evil.example"),
+    ],
+)
+def test_an_endpoint_names_no_other_host(url: str, host: str) -> None:
+    allowed = "which is not https://graph.microsoft.com (GRAPH_BASE_URL) or a public Graph cloud"
+    assert fault_of(url) == fault_of(url, graph=f"{GRAPH}/") == f"'endpoint' names the host {host}, {allowed}"
+
+
+def test_an_endpoint_of_which_nothing_is_sent_names_a_public_cloud_or_this_machine() -> None:
+    message = "'endpoint' names the host evil.example, which is not a public Graph cloud"
+    assert fault_of(f"https://evil.example/v1.0/{JOB}/bulkUpload", graph=None) == message
+
+
+@pytest.mark.parametrize(
+    "base", ["https://graph.microsoft.com:8443", "http://graph.microsoft.com", "http://graph.microsoft.com:443"]
+)
+def test_an_endpoint_of_a_public_cloud_is_https_at_its_own_port(base: str) -> None:
+    assert fault_of(f"{base}/v1.0/{JOB}/bulkUpload") == "'endpoint' must begin with https:// and name no other port"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        f"/v1.0/{JOB}/bulkUpload?x=1",
+        f"/v1.0/{JOB}/bulkUpload#x",
+        f"/v1.0/{JOB}/bulkUpload/x",
+        f"/v2.0/{JOB}/bulkUpload",
+        f"/v1x0/{JOB}/bulkUpload",
+        "/v1.0/\u017fervicePrincipals/a/synchronization/jobs/x/bulkUpload",
+        f"/{JOB}/bulkUpload",
+        f"/v1.0/../x/{JOB}/bulkUpload",
+        "/v1.0/servicePrincipals/../synchronization/jobs/x/bulkUpload",
+        "/v1.0/servicePrincipals/a/synchronization/jobs/../bulkUpload",
+        "/v1.0/servicePrincipals/a%2Fb/synchronization/jobs/x/bulkUpload",
+        "/v1.0/servicePrincipals/a/synchronization/jobs/x y/bulkUpload",
+        "/v1.0/servicePrincipals/a/synchronization/jobs//bulkUpload",
+        "/v1.0/servicePrincipals/a/synchronization/jobs/x\\y/bulkUpload",
+    ],
+)
+def test_an_endpoint_leads_to_a_jobs_bulk_upload(path: str) -> None:
+    assert fault_of(f"{GRAPH}{path}") == (
+        "'endpoint' is not …/servicePrincipals/{id}/synchronization/jobs/{job id}/bulkUpload"
+    )
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_an_endpoint_cut_short_is_told_what_it_lacks(end: str) -> None:
+    assert fault_of(f"{GRAPH}/v1.0/{JOB}{end}") == "'endpoint' lacks /bulkUpload at its end"
+
+
+@pytest.mark.parametrize("placeholder", ["{id}", "<id>", "{", "}", "<", ">", "…"])
+def test_an_endpoint_whose_placeholders_are_not_filled_in_is_told_so(placeholder: str) -> None:
+    message = "'endpoint' still has a placeholder in it"
+    assert fault_of(f"{GRAPH}/v1.0/servicePrincipals/{placeholder}/synchronization/jobs/x/bulkUpload") == message
+    assert fault_of(f"https://{placeholder}/v1.0/{JOB}/bulkUpload") == message
+
+
+@pytest.mark.parametrize(
+    ("url", "expected", "public", "loopback"),
+    [
+        ("HTTPS://Graph.Microsoft.COM/", Origin(scheme="https", host="graph.microsoft.com", port=443), True, False),
+        ("https://graph.microsoft.us:443", Origin(scheme="https", host="graph.microsoft.us", port=443), True, False),
+        ("https://graph.microsoft.com:444", Origin(scheme="https", host="graph.microsoft.com", port=444), False, False),
+        (
+            "http://graph.microsoft.com:443",
+            Origin(scheme="http", host="graph.microsoft.com", port=443),
+            False,
+            False,
+        ),
+        ("https://graph.example", Origin(scheme="https", host="graph.example", port=443), False, False),
+        ("http://localhost", Origin(scheme="http", host="localhost", port=80), False, True),
+        ("http://127.0.0.1:8080//", Origin(scheme="http", host="127.0.0.1", port=8080), False, True),
+        ("http://[::1]:8080", Origin(scheme="http", host="[::1]", port=8080), False, True),
+    ],
+)
+def test_a_base_url_is_scheme_host_and_port(url: str, expected: Origin, public: bool, loopback: bool) -> None:
+    found = origin(url)
+    assert (found, found.public, found.loopback) == (expected, public, loopback)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "graph.example", "https://graph.example/v1.0", "https://a@graph.example", "https://x:123456", "ftp://x", "x/"],
+)
+def test_no_more_than_that_is_a_base_url(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^wants scheme and host alone, such as https://graph.microsoft.com$"):
+        origin(url)
 
 
 @given(st.text(alphabet="https:/graph.microsoft.com@evil\\#?%2e[]:8", max_size=60))

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -107,6 +108,27 @@ def test_last_rows_is_exact_however_many_externalids_share_a_bit(keys: list[str]
     assert replaced == [last[key] if key and last[key] != row else 0 for row, key in rows]
 
 
+class Spread(str):
+    """An externalId whose hash is its own number: no two share a bit."""
+
+    def __hash__(self) -> int:
+        return int(self)
+
+
+def test_finding_duplicates_takes_8_mib_whatever_the_size_of_the_drop() -> None:
+    people = [(row, Spread(row)) for row in range(1, 20_001)]
+    tracemalloc.start()
+    try:
+        found = LastRows()
+        bitmap, _ = tracemalloc.get_traced_memory()
+        found.see(people, lambda person: person)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (bitmap >> 20, after - bitmap < 10_000) == (8, True)
+    assert bitmap < (8 << 20) + 10_000
+
+
 @pytest.mark.parametrize(
     ("people", "sizes"), [(0, []), (1, [1]), (49, [49]), (50, [50]), (51, [50, 1]), (120, [50, 50, 20])]
 )
@@ -137,6 +159,58 @@ def test_a_body_is_a_scim_bulk_request_as_entra_wants_it() -> None:
     assert (row.digest, request.digest) == (
         digest(b'{"externalId":"a\\u0000\\"\xc3\xbc","displayName":"x"}'),
         digest(request.body),
+    )
+
+
+def test_a_digest_is_the_first_half_of_a_sha_256_in_hex() -> None:
+    # Digests of earlier versions are compared with today's: this is FIPS 180's own example.
+    assert digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223"
+
+
+@pytest.mark.parametrize("word", ["reject", "filter", "x"])
+def test_an_externalid_that_nobody_has_checked_is_written_down_short_and_in_whole_characters(word: str) -> None:
+    long = "\ud800" + "ü" * 300
+    decision = {"reject": Decision.REJECTED, "filter": Decision.FILTERED, "x": Decision.DUPLICATE}[word]
+    # Of two rows the earlier one is a duplicate, whatever becomes of the later one.
+    rows, _ = planned(numbered([(long, word), (long, "filter")] if word == "x" else [(long, word)]))
+    assert (rows[0].decision, rows[0].external_id) == (decision, "?" + "ü" * 255)
+
+
+def test_every_row_is_told_whole() -> None:
+    rows, _ = planned(numbered([None, ("", "x"), ("a", "x"), ("b", "odd"), ("a", "filter"), ("c", "reject")]))
+    user = orjson.dumps({"externalId": "b", "displayName": "odd"})
+    assert rows == [
+        PlannedRow(row=1, decision=Decision.REJECTED, faults=(FAULT,)),
+        PlannedRow(row=2, decision=Decision.REJECTED, faults=(FAULT,)),
+        PlannedRow(
+            row=3,
+            decision=Decision.DUPLICATE,
+            external_id="a",
+            reason="a later row, 5, has the same externalId; that one was used",
+        ),
+        PlannedRow(row=4, decision=Decision.SEND, external_id="b", digest=digest(user), request=1, warnings=(ODD,)),
+        PlannedRow(row=5, decision=Decision.FILTERED, external_id="a"),
+        PlannedRow(row=6, decision=Decision.REJECTED, external_id="c", faults=(FAULT,)),
+    ]
+
+
+def test_what_a_mapping_may_not_give_stops_the_plan() -> None:
+    class Odd(Plain):
+        def map_with_warnings(self, cells: Sequence[Any], /) -> tuple[object, tuple[Fault, ...]]:
+            return None, ()
+
+    with pytest.raises(AssertionError, match="a mapping gives a user, Rejected or FILTERED"):
+        list(plan([(1, ("a", "x"))], Odd(), LastRows(), Counter()))
+
+
+def test_a_plan_lines_empty_fields_are_left_out() -> None:
+    sent = PlannedRow(row=1, decision=Decision.SEND, external_id="a", digest="d", request=2)
+    assert plan_line(sent) == b'{"row":1,"externalId":"a","decision":"send","digest":"d","request":2}\n'
+    rejected = PlannedRow(row=2, decision=Decision.REJECTED, reason="r", faults=(FAULT,), warnings=(ODD,))
+    assert plan_line(rejected) == (
+        b'{"row":2,"externalId":"","decision":"rejected","reason":"r",'
+        b'"faults":[{"column":"C","message":"no","advice":""}],'
+        b'"warnings":[{"column":"D","message":"odd","advice":""}]}\n'
     )
 
 

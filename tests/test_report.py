@@ -27,9 +27,9 @@ from connector.reporting.csv_files import OUTCOMES_HEADER, REJECTS_HEADER, outco
 from connector.reporting.page import PAGE_LINES, html
 from connector.reporting.summary_file import parse_summary, summary_json
 from connector.reporting.sums import headline, outcome_parts, row_parts, tone
-from connector.reporting.terminal import TableLine, line, table
+from connector.reporting.terminal import TableLine, aside_lines, line, table
 from connector.vocabulary.errors import Fault, Unusable
-from connector.vocabulary.run import Decision, Ending, Outcome, PlannedRow, Problem, State, Times
+from connector.vocabulary.run import Aside, Decision, Drop, Ending, Outcome, PlannedRow, Problem, State, Times
 from connector.vocabulary.summary import Outcomes, Requests, Rows, Summary, SummaryDrop
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "summary.html"
@@ -261,6 +261,12 @@ def test_the_json_is_the_contract_to_the_letter() -> None:
     }
 
 
+def test_the_json_is_utf_8_with_letters_as_they_are_whatever_a_name_holds() -> None:
+    data = summary_json(replace(SUMMARY, feed="Zürich", notes=("half a \ud83d",)))
+    assert b'"feed": "Z\xc3\xbcrich"' in data
+    assert json.loads(data)["notes"] == ["half a ?"]
+
+
 @given(summaries())
 def test_a_summary_survives_its_json(summary: Summary) -> None:
     data = summary_json(summary)
@@ -338,6 +344,12 @@ def test_every_text_form_of_a_summary_adds_up(summary: Summary) -> None:
     assert sum(entry.value for entry in lines if entry.level == 2 and isinstance(entry.value, int)) == summary.rows.sent
 
 
+def test_of_the_parts_that_are_none_only_those_sent_are_said() -> None:
+    nobody = replace(SUMMARY, rows=Rows(total=2, rejected=2), outcomes=Outcomes())
+    assert [(part.label, part.count) for part in row_parts(nobody)] == [("rejected", 2), ("sent", 0)]
+    assert outcome_parts(nobody) == ()
+
+
 @given(summaries())
 def test_the_line_and_the_table_move_no_cursor(summary: Summary) -> None:
     assert line(summary).isprintable()
@@ -363,6 +375,31 @@ def test_the_line_says_it_all_in_one() -> None:
     )
     empty = replace(SUMMARY, rows=Rows(), outcomes=Outcomes())
     assert line(empty) == "employees 20261124T092000Z-3f0c1a9be247 settled: 0 rows"
+
+
+def test_a_problem_without_advice_is_said_without_any() -> None:
+    summary = replace(SUMMARY, rows=Rows(), outcomes=Outcomes(), problem=Problem(code="time", message="time is up"))
+    assert line(summary) == "employees 20261124T092000Z-3f0c1a9be247 settled: 0 rows; time: time is up"
+    assert table(summary)[-1] == TableLine(label="problem", value="time is up", level=0, tone="bad")
+
+
+def test_what_has_no_run_is_told_in_whole_sentences_that_move_no_cursor() -> None:
+    landed = datetime(2026, 1, 5, 8, tzinfo=timezone(timedelta(hours=-1)))
+    drops = tuple(
+        Drop(feed="n\x1borth", name=f"{hour}.csv", etag="0x1", bytes=1, landed=landed + timedelta(hours=hour))
+        for hour in (3, 1, 2)
+    )
+    ignored = "ignored (leftovers of transfers, or not matched by files:)"
+    overdue = "for a marker (files: ready) that is overdue"
+    assert aside_lines(Aside(feed="north")) == []
+    assert aside_lines(Aside(feed="n\x1borth", ignored=1, waiting=drops)) == [
+        f"n\N{REPLACEMENT CHARACTER}orth: 1 blob {ignored}",
+        f"n\N{REPLACEMENT CHARACTER}orth: 3 drops wait {overdue}; the oldest landed 2026-01-05 10:00 UTC",
+    ]
+    assert aside_lines(Aside(feed="north", ignored=2)) == [f"north: 2 blobs {ignored}"]
+    assert aside_lines(Aside(feed="north", waiting=drops[:1])) == [
+        f"north: 1 drop waits {overdue}; landed 2026-01-05 12:00 UTC"
+    ]
 
 
 def test_the_table_lists_totals_before_their_parts() -> None:
@@ -451,6 +488,15 @@ def test_the_headline_tells_each_state_apart(
     assert (headline(summary), tone(summary)) == (text, look)
 
 
+@pytest.mark.parametrize("outcome", ["failed", "refused", "unconfirmed"])
+def test_a_settled_run_asks_for_attention_whatever_went_wrong_and_however_often(outcome: str) -> None:
+    for rejected in (0, 1):
+        rows = Rows(total=rejected + 1, rejected=rejected, sent=1)
+        assert tone(replace(SUMMARY, rows=rows, outcomes=Outcomes(**{outcome: 1}))) == "warn"
+    two = Outcomes(created=0, **dict.fromkeys(["failed", "refused", "unconfirmed"], 1))
+    assert tone(replace(SUMMARY, rows=Rows(total=3, sent=3), outcomes=two)) == "warn"
+
+
 def test_a_problem_makes_a_busy_run_ask_for_attention() -> None:
     assert tone(replace(SUMMARY, state=State.SENDING, problem=Problem(code="Forbidden", message="403"))) == "warn"
 
@@ -462,6 +508,8 @@ def test_rejects_list_every_fault_and_every_duplicate_and_nothing_else() -> None
         if decision not in {Decision.REJECTED, Decision.DUPLICATE}
     ]
     bare = [
+        PlannedRow(row=5, decision=Decision.REJECTED, reason="torn"),
+        PlannedRow(row=6, decision=Decision.DUPLICATE, faults=(Fault(message="twice", column="C", advice="once"),)),
         PlannedRow(row=7, decision=Decision.REJECTED),
         PlannedRow(row=8, decision=Decision.DUPLICATE, external_id="y"),
     ]
@@ -469,6 +517,8 @@ def test_rejects_list_every_fault_and_every_duplicate_and_nothing_else() -> None
     assert all(entry.endswith("\n") and "\r" not in entry for entry in text)
     assert parsed_csv(text) == [
         list(REJECTS_HEADER),
+        ["5", "", "", "torn", ""],
+        ["6", "", "C", "twice", "once"],
         ["7", "", "", "the row could not be used", ""],
         [
             "8",
@@ -543,6 +593,15 @@ def test_who_was_refused_is_not_looked_for_in_entras_log(code: str, reason: str)
     assert advice_for(refused) == UNREADABLE
 
 
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [("a b;'c", "a b;'c"), ("a,b", '"a,b"'), ('a"b', '"a""b"'), ("a\nb", '"a\nb"'), ("a\rb", '"a\rb"'), ("", "")],
+)
+def test_only_cells_that_need_it_are_in_quotes(value: str, cell: str) -> None:
+    _, written = outcomes_csv([Ending(row=1, external_id=value, outcome=Outcome.CREATED)])
+    assert written == f"1,{cell},created,,,,\n"
+
+
 FORMULA_STARTS = tuple("=+-@＝＋－＠")
 cells = st.text(st.characters(exclude_categories=["Cs"])) | st.text(st.sampled_from("=+-@\t\r\n ;,\"'a１＝"))
 
@@ -593,6 +652,70 @@ def test_the_page_is_the_snapshot() -> None:
     if os.environ.get("SNAPSHOTS") == "write":
         SNAPSHOT.write_text(page(), encoding="utf-8", newline="\n")
     assert page() == SNAPSHOT.read_text(encoding="utf-8")
+
+
+def steps_of(summary: Summary) -> str:
+    """The timeline of a page, up to what follows it."""
+    return Page(page(summary, (), ())).text.partition("Times are UTC. ")[2].partition(" run 2026")[0]
+
+
+@pytest.mark.parametrize(
+    ("state", "times", "text"),
+    [
+        (
+            State.PLANNING,
+            Times(landed=LANDED),
+            "landed 2026-11-24 09:20:00 planned under way sent to come settled to come",
+        ),
+        (
+            State.SENDING,
+            Times(landed=LANDED, planned=LANDED),
+            "landed 2026-11-24 09:20:00 under 1 s planned 2026-11-24 09:20:00 sent under way settled to come",
+        ),
+        (
+            State.HELD,
+            Times(landed=LANDED, planned=LANDED),
+            "landed 2026-11-24 09:20:00 under 1 s planned 2026-11-24 09:20:00 sent not reached settled not reached",
+        ),
+        # In UTC, whatever zone a time is told in.
+        (
+            State.SENDING,
+            Times(landed=LANDED, planned=after(seconds=1).astimezone(timezone(timedelta(hours=-10)))),
+            "landed 2026-11-24 09:20:00 1 s planned 2026-11-24 09:20:01 sent under way settled to come",
+        ),
+        # Nothing had to be sent.
+        (
+            State.SETTLED,
+            Times(landed=LANDED, planned=LANDED, settled=after(minutes=1)),
+            "landed 2026-11-24 09:20:00 under 1 s planned 2026-11-24 09:20:00 sent not reached 1 min settled "
+            "2026-11-24 09:21:00",
+        ),
+    ],
+)
+def test_the_timeline_says_what_is_done_under_way_to_come_and_never_reached(
+    state: State, times: Times, text: str
+) -> None:
+    summary = replace(SUMMARY, state=state, times=times, requests=Requests(), notes=())
+    assert steps_of(summary) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (1_250_000, "1.2 MB"),
+        (999_949_999, "999.9 MB"),
+        (999_950_000, "1.0 GB"),
+        (1_234_500_000_000, "1,234.5 GB"),
+    ],
+)
+def test_a_size_is_said_in_the_unit_that_keeps_it_short(count: int, text: str) -> None:
+    summary = replace(SUMMARY, drop=replace(SUMMARY.drop, bytes=count))
+    assert f"employees people-2026-11-24.csv {text} 20 of" in Page(page(summary)).text
 
 
 def test_the_page_says_what_the_summary_says() -> None:
@@ -689,6 +812,8 @@ def test_control_and_direction_characters_show_and_long_values_are_cut() -> None
     note = Page(page(replace(SUMMARY, notes=("a\x00b\u202ec\ud800", "x" * 5000)))).text
     assert "a�b�c�" in note
     assert "x" * 1000 + "…" in note and "x" * 1001 not in note
+    whole = Page(page(replace(SUMMARY, notes=("x" * 1000,)))).text
+    assert "x" * 1000 + " run" in whole
 
 
 def test_long_lists_are_cut_with_a_pointer_to_the_csv() -> None:
@@ -708,9 +833,85 @@ def test_long_lists_are_cut_with_a_pointer_to_the_csv() -> None:
     assert "600 × Mail is empty" in shown.text
 
 
+def test_the_page_lists_the_first_500_people_whatever_their_causes() -> None:
+    failures = [
+        Ending(row=n, external_id=f"p{n}", outcome=Outcome.FAILED, code="First" if n <= 300 else "Second")
+        for n in range(1, 600)
+    ]
+    text = Page(page(failures=failures)).text
+    first, second = text.index("300 people First"), text.index("299 people Second")
+    people = [int(n) for n in re.findall(r"\bp(\d+) row", text)]
+    assert (first < text.index("p1 row") < second < text.index("p301 row"), people) == (True, list(range(1, 501)))
+    assert "500 of 599 are listed here." in text
+    # As many as there is room for need no pointer.
+    assert "are listed here" not in Page(page(failures=failures[:500])).text
+
+
+@pytest.mark.parametrize("faults", [1, 3])
+def test_the_page_lists_the_first_500_faults_whatever_their_rows(faults: int) -> None:
+    rejected = [
+        PlannedRow(
+            row=n,
+            decision=Decision.REJECTED,
+            external_id=f"r{n}",
+            faults=tuple(Fault(message=f"f{n}-{m}") for m in range(faults)),
+        )
+        for n in range(1, 502)
+    ]
+    listed = re.findall(r"\bf\d+-\d\b", Page(page(rejected=rejected)).text)
+    assert listed == [f"f{n}-{m}" for n in range(1, 502) for m in range(faults)][:500]
+
+
+def rejects(*counts: int) -> list[PlannedRow]:
+    """So many rows with the first fault, so many with the second, and so on."""
+    faults = [Fault(message=f"fault {n}", column="C") for n, count in enumerate(counts) for _ in range(count)]
+    return [
+        PlannedRow(row=row, decision=Decision.REJECTED, external_id=f"r{row}", faults=(fault,))
+        for row, fault in enumerate(faults, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "frequent"),
+    [
+        # A short list shows by itself what is frequent.
+        ((12,), []),
+        ((13,), ["13 × C fault 0"]),
+        # The five most frequent, of those that are there more than once.
+        ((1, 3, 2, 9), ["9 × C fault 3", "3 × C fault 1", "2 × C fault 2"]),
+        ((2, 3, 4, 5, 6, 7), [f"{n} × C fault {n - 2}" for n in (7, 6, 5, 4, 3)]),
+        ((1,) * 13, []),
+    ],
+)
+def test_a_long_list_of_rows_begins_with_its_most_frequent_faults(counts: tuple[int, ...], frequent: list[str]) -> None:
+    assert re.findall(r"\d+ × C fault \d", Page(page(rejected=rejects(*counts))).text) == frequent
+
+
+@pytest.mark.parametrize(("people", "folded"), [(12, ""), (13, "1 more"), (40, "28 more")])
+def test_of_one_cause_12_people_are_in_sight_and_the_others_folded(people: int, folded: str) -> None:
+    failures = [Ending(row=n, external_id=f"p{n}", outcome=Outcome.FAILED, code="Odd") for n in range(1, people + 1)]
+    source = page(failures=failures)
+    (found,) = [re.findall(r"[\d,]+ more(?= )", Page(source).text)]
+    assert (found, source.partition("<details>")[0].count("<li><bdi>p")) == ([folded] if folded else [], 12)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-3, "under 1 s"), (0, "under 1 s"), (59, "59 s"), (60, "1 min"), (3_725, "1 h 2 min"), (93_600, "1 d 2 h")],
+    [
+        (-3, "under 1 s"),
+        (0, "under 1 s"),
+        (1, "1 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (61, "1 min 1 s"),
+        (3_600, "1 h"),
+        (3_601, "1 h"),
+        (3_725, "1 h 2 min"),
+        (86_399, "23 h 59 min"),
+        (86_400, "1 d"),
+        (86_460, "1 d"),
+        (93_600, "1 d 2 h"),
+    ],
 )
 def test_a_duration_has_its_two_largest_units(seconds: int, text: str) -> None:
     summary = replace(SUMMARY, times=Times(landed=LANDED, planned=after(seconds=seconds)))
@@ -741,6 +942,59 @@ def test_reasons_that_name_each_person_make_one_cause() -> None:
     assert [(cause.people, cause.reason) for cause in causes(failures)] == [
         (6, "No manager for Ada. (and 5 more wordings)")
     ]
+    # Five wordings can be read.
+    assert [(cause.people, cause.reason) for cause in causes(failures[:5])] == [
+        (1, f"No manager for {name}.") for name in names[:5]
+    ]
+
+
+def test_causes_with_as_many_people_come_by_their_first_row_and_then_by_code() -> None:
+    def failed(row: int, code: str, **more: str) -> Ending:
+        return Ending(row=row, external_id=str(row), outcome=Outcome.FAILED, code=code, **more)
+
+    failures = [failed(9, "A"), failed(3, "C"), failed(3, "B"), failed(1, "D"), failed(7, "E"), failed(8, "E")]
+    assert [(cause.people, cause.code) for cause in causes(failures)] == [
+        (2, "E"),
+        (1, "D"),
+        (1, "B"),
+        (1, "C"),
+        (1, "A"),
+    ]
+    # The first row of each counts, not its last.
+    apart = [failed(1, "A"), failed(9, "A"), failed(2, "B"), failed(3, "B")]
+    assert [cause.code for cause in causes(apart)] == ["A", "B"]
+    # What is to be done about it tells two causes apart, though Entra calls them the same.
+    apart = [failed(1, "A", advice="Do this."), failed(2, "A", advice="Do that."), failed(3, "A", advice="Do this.")]
+    assert [(cause.people, cause.advice) for cause in causes(apart)] == [(2, "Do this."), (1, "Do that.")]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "advice"),
+    [
+        *((outcome, "", "") for outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.DISABLED, Outcome.WAITING)),
+        *((outcome, "New", "") for outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.DISABLED, Outcome.WAITING)),
+        (Outcome.FAILED, "", ""),
+        (Outcome.FAILED, "New", LOOK_IT_UP),
+        (Outcome.SKIPPED, "", ""),
+        (Outcome.SKIPPED, "New", LOOK_IT_UP),
+        (Outcome.SKIPPED, "RedundantExport", "Nothing: the account is already up to date."),
+        (
+            Outcome.UNCONFIRMED,
+            "",
+            "Entra's log did not mention this person in time. Check that the provisioning job is started and not in "
+            "quarantine, then drop the file again.",
+        ),
+        (Outcome.UNCONFIRMED, "New", LOOK_IT_UP),
+        # Entra never had this person: its log has no entry to look up.
+        (Outcome.REFUSED, "", UNREADABLE),
+        (Outcome.REFUSED, "New", UNREADABLE),
+        (Outcome.REFUSED, "InvalidDomain", advise("InvalidDomain", "")),
+    ],
+)
+def test_what_to_do_about_an_ending_is_entras_advice_or_else_ours(outcome: Outcome, code: str, advice: str) -> None:
+    assert advice_for(Ending(row=1, external_id="1", outcome=outcome, code=code)) == advice
+    advised = Ending(row=1, external_id="1", outcome=outcome, code=code, advice="Do this.")
+    assert advice_for(advised) == "Do this."
 
 
 def test_failures_are_the_outcomes_that_somebody_must_look_at() -> None:

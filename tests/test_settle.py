@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 
 from connector.outside.provisioning_log import parse_event
 from connector.reporting.outcomes import (
-    OVERLAP,
     Sent,
     belongs,
     count_outcomes,
@@ -64,6 +64,15 @@ def receipt(request: int = 1, people: int = 1, at: datetime = NOON, **more: Any)
         ([event("create"), event("update", "failure")], Outcome.FAILED),
         ([event("create", "failure"), event("update", "skipped", second=60)], Outcome.SKIPPED),
         ([event("create"), event("update", "failure", second=2), event("update", second=60)], Outcome.CREATED),
+        # A skip is no later word where something was done, and takes back neither a success nor a failure.
+        (
+            [event("create", "failure"), event("create", second=2), event("update", "skipped", second=60)],
+            Outcome.CREATED,
+        ),
+        (
+            [event("create"), event("update", "failure", second=2), event("update", "skipped", second=60)],
+            Outcome.FAILED,
+        ),
         # What no documentation knows decides nothing.
         ([event("unknownFutureValue", "unknownFutureValue")], Outcome.WAITING),
         ([event("create"), event("unknownFutureValue", "unknownFutureValue", second=9)], Outcome.CREATED),
@@ -90,6 +99,47 @@ def test_a_failure_is_reported_with_entras_own_words() -> None:
             advice="Choose another.",
             at=NOON,
         )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "outcome", "said"),
+    [
+        ("create", "failure", Outcome.FAILED, True),
+        ("update", "skipped", Outcome.SKIPPED, True),
+        ("create", "warning", Outcome.CREATED, True),
+        # A success needs no reason: what stands beside it is about a step that did not matter.
+        ("create", "success", Outcome.CREATED, False),
+        ("unknownFutureValue", "success", Outcome.UPDATED, False),
+    ],
+)
+def test_entras_own_words_are_kept_where_they_explain_something(
+    action: str, status: str, outcome: Outcome, said: bool
+) -> None:
+    words = {"code": "C", "reason": "R", "advice": "A"}
+    found = endings({"1": Sent(7, 1)}, {1: receipt()}, [event(action, status, **words)], closing=False)
+    assert found == [Ending(row=7, external_id="1", outcome=outcome, at=NOON, **(words if said else {}))]
+
+
+def test_endings_come_in_the_order_of_rows() -> None:
+    people = {"1": Sent(9, 1), "2": Sent(4, 2), "3": Sent(7, 1)}
+    found = endings(people, {1: receipt(people=2), 2: receipt(2)}, [], closing=False)
+    assert [(ending.row, ending.external_id) for ending in found] == [(4, "2"), (7, "3"), (9, "1")]
+
+
+def test_what_was_said_before_entra_had_the_request_is_about_an_earlier_one() -> None:
+    found = endings({"1": Sent(1, 1)}, {1: receipt()}, [event("create", second=-1)], closing=False)
+    assert found == [Ending(row=1, external_id="1", outcome=Outcome.WAITING)]
+
+
+def test_who_was_refused_has_graphs_own_words_from_when_the_rest_was_accepted() -> None:
+    # Whatever the log says of them is about another request: this one never came to that.
+    refusals = (Refusal(external_id="1", code="BadRequest", message="No."),)
+    people = {"1": Sent(1, 1), "2": Sent(2, 1)}
+    events = [event("create"), event("create", person="2")]
+    assert endings(people, {1: receipt(people=2, refusals=refusals)}, events, closing=False) == [
+        Ending(row=1, external_id="1", outcome=Outcome.REFUSED, code="BadRequest", reason="No.", at=NOON),
+        Ending(row=2, external_id="2", outcome=Outcome.CREATED, at=NOON),
     ]
 
 
@@ -150,7 +200,7 @@ def test_the_deadline_makes_those_who_wait_unconfirmed_and_changes_nobody_else()
 
 
 def test_people_whose_request_is_not_answered_yet_have_no_ending() -> None:
-    people = {"1": Sent(1, 1), "2": Sent(2, 2), "3": Sent(3, 3)}
+    people = {"2": Sent(2, 2), "3": Sent(3, 3), "1": Sent(1, 1)}
     receipts = {1: receipt(), 3: receipt(3, lost=True)}
     assert [e.external_id for e in endings(people, receipts, [], closing=True)] == ["1"]
 
@@ -212,6 +262,16 @@ def test_a_kept_event_is_read_back_as_it_was(kept: Event) -> None:
         assert (parse_event_line(line), line.count(b"\n"), line[-1:]) == ((kept, foreign), 1, b"\n")
 
 
+def test_a_kept_events_line_holds_no_more_than_was_said() -> None:
+    bare = Event(id="e1", at=NOON, person="1", action="", status="")
+    assert event_line(bare) == b'{"id":"e1","at":"2026-11-24T12:00:00+00:00","person":"1"}\n'
+    full = event("create", id="e1", change="c", code="C", reason="R", advice="A")
+    assert event_line(full, foreign=True) == (
+        b'{"id":"e1","at":"2026-11-24T12:00:00+00:00","person":"1","action":"create","status":"success","change":"c",'
+        b'"code":"C","reason":"R","advice":"A","foreign":true}\n'
+    )
+
+
 def change(name: str, second: int, action: str = "update", status: str = "success") -> Event:
     at = NOON + timedelta(seconds=second)
     return Event(id=f"{name}-{second}", at=at, person="1", action=action, status=status, change=name)
@@ -226,6 +286,17 @@ def test_the_first_change_is_the_oldest_runs_and_what_is_over_the_newest_runs() 
 def test_a_change_is_about_no_run_that_entra_did_not_have_yet() -> None:
     accepted = [NOON, NOON + timedelta(seconds=20)]
     assert owners(accepted, [change("a", -5), change("b", 10), change("c", 15)]) == {"b-10": 0, "c-15": 0}
+    # Both tell whole seconds: in the second in which Entra had it, it may have worked on it.
+    assert owners(accepted, [change("a", 0), change("b", 20)]) == {"a-0": 0, "b-20": 1}
+
+
+def test_a_change_is_about_a_run_that_entra_had_before_its_last_event() -> None:
+    assert owners([NOON], [change("a", -5), change("a", 10)]) == {"a--5": 0, "a-10": 0}
+
+
+def test_an_event_without_a_change_is_one_of_its_own() -> None:
+    events = [event("create", id="x", second=1), event("update", id="y", second=2)]
+    assert owners([NOON, NOON], events) == {"x": 0, "y": 1}
 
 
 def test_one_change_speaks_for_both_runs_only_when_sharing() -> None:
@@ -239,7 +310,16 @@ def test_one_change_speaks_for_both_runs_only_when_sharing() -> None:
     assert outcomes(sharing=False) == [Outcome.WAITING]
     assert outcomes(sharing=True) == [Outcome.UPDATED]
     # Within the seconds in which the clocks cannot tell, it may have been the other run's alone.
-    assert outcomes(sharing=True, at=3) == [Outcome.WAITING]
+    assert outcomes(sharing=True, at=4) == [Outcome.WAITING]
+    assert outcomes(sharing=True, at=5) == [Outcome.UPDATED]
+    unasked = endings(people, receipts, [change("a", 10)], closing=False, foreign={"a-10"})
+    assert unasked == [Ending(row=1, external_id="1", outcome=Outcome.WAITING)]
+
+
+def test_a_change_that_is_shared_says_nothing_where_a_run_has_its_own() -> None:
+    events = [change("a", 10, "create"), change("b", 20)]
+    found = endings({"1": Sent(1, 1)}, {1: receipt()}, events, closing=False, foreign={"a-10"}, sharing=True)
+    assert found == [Ending(row=1, external_id="1", outcome=Outcome.UPDATED, at=NOON + timedelta(seconds=20))]
 
 
 def _item(**changes: Any) -> dict[str, Any]:
@@ -260,8 +340,37 @@ def test_an_entry_becomes_an_event_without_any_attribute_values() -> None:
     assert found == Event(id="e1", at=NOON, person="7001", action="create", status="success", change="c1")
 
 
+def test_an_entry_of_an_older_form_or_in_other_letters_says_the_same() -> None:
+    older = _item(action="Create", statusInfo={"status": "Success"})
+    del older["provisioningAction"], older["provisioningStatusInfo"]
+    letters = _item(provisioningAction="CREATE", provisioningStatusInfo={"status": "SUCCESS"})
+    # Where both forms are there, the newer one counts.
+    both = _item(action="update", statusInfo={"status": "failure"})
+    assert parse_event(older) == parse_event(letters) == parse_event(both) == parse_event(_item())
+
+
+def test_an_id_that_is_a_number_is_read_as_text() -> None:
+    found = parse_event(_item(id=1, sourceIdentity={"id": 7001}, changeId=12))
+    assert found == Event(id="1", at=NOON, person="7001", action="create", status="success", change="12")
+
+
+@pytest.fixture
+def machine_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("machine_in_tokyo")
+def test_a_time_without_an_offset_is_utc_wherever_the_machine_is() -> None:
+    found = parse_event(_item(activityDateTime="2026-11-24T12:00:00"))
+    assert found == parse_event(_item())
+
+
 @pytest.mark.parametrize(
-    "time",
+    "moment",
     [
         "2026-11-24T12:00:00Z",
         "2026-11-24T12:00:00.0000000Z",
@@ -270,8 +379,8 @@ def test_an_entry_becomes_an_event_without_any_attribute_values() -> None:
         "2026-11-24T12:00:00.000Z",
     ],
 )
-def test_times_are_read_however_graph_writes_them(time: str) -> None:
-    found = parse_event(_item(activityDateTime=time))
+def test_times_are_read_however_graph_writes_them(moment: str) -> None:
+    found = parse_event(_item(activityDateTime=moment))
     assert found is not None
     assert found.at == NOON
 
@@ -288,6 +397,8 @@ def test_times_are_read_however_graph_writes_them(time: str) -> None:
         _item(activityDateTime=None),
         _item(activityDateTime="yesterday"),
         _item(activityDateTime=12),
+        # Beyond the year 9999 in UTC.
+        _item(activityDateTime="9999-12-31T23:00:00-05:00"),
         _item(sourceIdentity=None),
         _item(sourceIdentity={"id": None}),
         _item(sourceIdentity="7001"),
@@ -327,9 +438,38 @@ def test_a_failure_and_a_skip_say_why() -> None:
             ],
         )
     )
-    assert failed is not None and skipped is not None
-    assert (failed.code, failed.reason, failed.advice) == ("X", "why", "what")
-    assert skipped.code == "RedundantExport"
+    assert failed == Event(
+        id="e1",
+        at=NOON,
+        person="7001",
+        action="create",
+        status="failure",
+        change="c1",
+        code="X",
+        reason="why",
+        advice="what",
+    )
+    assert skipped == Event(
+        id="e1", at=NOON, person="7001", action="create", status="skipped", change="c1", code="RedundantExport"
+    )
+
+
+@pytest.mark.parametrize("status", ["success", "failure", "skipped"])
+@pytest.mark.parametrize("steps", [None, "odd", {}, [], [{"details": {"SkipReason": None}}]])
+def test_a_skip_without_a_reason_has_none(status: str, steps: Any) -> None:
+    found = parse_event(_item(provisioningStatusInfo={"status": status}, provisioningSteps=steps))
+    assert found == Event(id="e1", at=NOON, person="7001", action="create", status=status, change="c1")
+
+
+def test_only_a_skip_is_explained_by_its_steps() -> None:
+    steps = [{"details": {"SkipReason": "RedundantExport"}}]
+    found = parse_event(_item(provisioningSteps=steps))
+    assert found == parse_event(_item())
+    # In the older form as well.
+    older = _item(provisioningStatusInfo=None, statusInfo={"status": "skipped"}, provisioningSteps=steps)
+    skipped = parse_event(older)
+    assert skipped is not None
+    assert (skipped.status, skipped.code) == ("skipped", "RedundantExport")
 
 
 def test_the_log_is_read_from_the_first_request_on_and_later_with_an_overlap() -> None:
@@ -339,7 +479,7 @@ def test_the_log_is_read_from_the_first_request_on_and_later_with_an_overlap() -
     assert poll_from({3: receipts[3]}, None, closing=False) is None
     assert poll_from(receipts, None, closing=False) == NOON
     assert poll_from(receipts, NOON + timedelta(minutes=9), closing=False) == NOON
-    assert poll_from(receipts, later, closing=False) == later - OVERLAP
+    assert poll_from(receipts, later, closing=False) == later - timedelta(hours=1)
     # What came later than any overlap is found by the last poll.
     assert poll_from(receipts, later, closing=True) == NOON
 
@@ -347,4 +487,6 @@ def test_the_log_is_read_from_the_first_request_on_and_later_with_an_overlap() -
 def test_the_log_is_silent_since_its_last_word_on_the_run() -> None:
     later = NOON + timedelta(minutes=5)
     heard = [Ending(row=1, external_id="1", outcome=Outcome.CREATED, at=later)]
-    assert (quiet_since(NOON, []), quiet_since(NOON, heard)) == (NOON, later)
+    waiting = Ending(row=2, external_id="2", outcome=Outcome.WAITING)
+    assert (quiet_since(NOON, []), quiet_since(NOON, [waiting, *heard])) == (NOON, later)
+    assert quiet_since(later + timedelta(minutes=1), heard) == later + timedelta(minutes=1)
