@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connector.errors import DropUnusable, Fault
 from connector.readers import BadRow, Table
 from connector.readers.dialect import find_dialect
-from connector.readers.table import Unreadable
+from connector.readers.table import Unreadable, header_names
 from connector.readers.text import BLOCK
 from tests.readers.reading import faults_of, rows_of, table_of, unusable
 
@@ -253,7 +253,22 @@ def test_header_names_are_trimmed_and_may_be_missing() -> None:
     assert table_of(b"\xef\xbb\xbf id ,, name\xc2\xa0\n1,2,3\n").columns == ("id", "", "name")
 
 
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        ([" id "], ("id",)),
+        (["\ufeff id"], ("id",)),
+        ([" \ufeff id \ufeff "], ("id",)),
+        (["XX\u00a0", "X"], ("XX", "X")),
+        (["id", "", " ", "name"], ("id", "", "", "name")),
+    ],
+)
+def test_names_come_without_white_space_and_marks(cells: list[str], names: tuple[str, ...]) -> None:
+    assert header_names(cells) == names
+
+
 def test_two_columns_of_one_name_are_unusable() -> None:
+    assert unusable(b"id,,name,name\n1,2,3,4\n") == "two columns have the same name, 'name' (columns 3 and 4)"
     assert unusable(b"id,name, id\n1,2,3\n") == "two columns have the same name, 'id' (columns 1 and 3)"
 
 
