@@ -282,6 +282,13 @@ def test_every_default_and_null_is_judged() -> None:
     load(omitted + " 'emails[type eq \"work\"].value': omit}\n")
 
 
+def test_what_python_cannot_compile_is_a_fault_of_the_feed() -> None:
+    text = f"""{HEAD}  title: 'Join("", {", ".join(["[A]"] * 6_000)})'\n"""
+    assert faults(text) == [
+        "line 2, column 1: an expression is too deeply nested (use Switch or a lookup table instead of nesting)"
+    ]
+
+
 def test_a_custom_extension_may_have_an_external_id_too() -> None:
     assert [
         fault.split(": ", 1)[1].split(" (")[0] for fault in faults(f"endpoint: {ENDPOINT}\nmapping:\n  title: x\n")
