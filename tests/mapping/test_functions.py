@@ -42,6 +42,16 @@ CASES: list[tuple[str, dict[str, Cell], Value]] = [
     ('IIF([b] = "1", IgnoreFlowIfNullOrEmpty([a]), "no")', {"a": "", "b": "2"}, "no"),
     ('Coalesce(IgnoreFlowIfNullOrEmpty([a]), "next")', {"a": ""}, "next"),
     ('Coalesce([b], IgnoreFlowIfNullOrEmpty([a]))', {"a": "", "b": ""}, IGNORE),
+    ('IgnoreFlowIfNullOrEmpty([a]) = "x"', {"a": ""}, IGNORE),
+    ('[b] <> IgnoreFlowIfNullOrEmpty([a])', {"a": "", "b": "x"}, IGNORE),
+    ('IgnoreFlowIfNullOrEmpty([a]) = "x"', {"a": "x"}, "True"),
+    ('IIF(IgnoreFlowIfNullOrEmpty([a]), "yes", "no")', {"a": ""}, IGNORE),
+    ('Switch(IgnoreFlowIfNullOrEmpty([a]), "d", "", "empty")', {"a": ""}, IGNORE),
+    ("IsNull(IgnoreFlowIfNullOrEmpty([a]))", {"a": ""}, IGNORE),
+    ("IsPresent(IgnoreFlowIfNullOrEmpty([a]))", {"a": "x"}, "True"),
+    ("Append(CDate([b]), IgnoreFlowIfNullOrEmpty([a]))", {"a": "", "b": "no date"}, IGNORE),
+    ("Append(IgnoreFlowIfNullOrEmpty([a]), CDate([b]))", {"a": "", "b": "no date"}, IGNORE),
+    ("IgnoreFlowIfNullOrEmpty([a]) = CDate([b])", {"a": "", "b": "no date"}, IGNORE),
     # Conditions
     ('IIF([a] = "007", "same", "other")', {"a": "7"}, "other"),
     ('IIF([a] = 7, "same", "other")', {"a": "007"}, "same"),
@@ -218,6 +228,7 @@ def test_replace_names_the_argument_that_has_several_values(text: str, row: dict
 
 def test_lookup_is_a_switch_over_a_table() -> None:
     tables = {"cities": {"B": "Berlin", "": "none"}}
+    assert value('Lookup(IgnoreFlowIfNullOrEmpty([a]), "else", "cities")', tables, a="") is IGNORE
     forms = ('Lookup([a], , "cities")', 'Lookup([a], "else", "cities")', 'Lookup([a], Append([a], "?"), "cities")')
     found = [[value(form, tables, a=key) for form in forms] for key in ("B", "b", "", None)]
     assert found == [["Berlin"] * 3, [None, "else", "b?"], ["none"] * 3, ["none"] * 3]

@@ -229,9 +229,73 @@ def test_a_lookup_file_that_cannot_be_used_is_explained(content: bytes | None, t
     assert faults(f"{HEAD}lookup: {{T: {table}}}\n", files) == [f"line 4, column 10: {expected}"]
 
 
-def test_a_faulty_table_is_one_fault_and_its_use_none() -> None:
-    text = HEAD + '  title: Lookup([A], , "T")\nlookup: {T: {file: ../t.csv}}\n'
+@pytest.mark.parametrize(
+    "lookup", ["{T: {file: ../t.csv}}", "{T: 5}", "{T: {a: [1]}}", "{T: {a: b}, 5: {a: b}}", '{T: {a: b}, "": {a: b}}']
+)
+def test_a_faulty_table_is_one_fault_and_its_use_none(lookup: str) -> None:
+    text = HEAD + f'  title: Lookup([A], , "T")\nlookup: {lookup}\n'
     assert len(faults(text, {})) == 1
+
+
+def test_a_table_that_nobody_declares_is_unknown_beside_any_fault() -> None:
+    text = HEAD + '  title: Lookup([A], , "T")\n  nickName: [x]\nlookup: 5\nwhere: Lookup([A], , "W")\n'
+    assert [fault.split(" (")[0] for fault in faults(text, {})] == [
+        "line 4, column 24: there is no lookup table 'T'",
+        "line 5, column 13: 'mapping.nickName' is a YAML list, not a column",
+        "line 6, column 9: 'lookup' must have keys and values of its own",
+        "line 7, column 22: there is no lookup table 'W'",
+    ]
+
+
+def test_tables_in_the_feed_and_beside_it_are_all_read() -> None:
+    text = HEAD + '  title: Join("-", Lookup([A], , "S"), Lookup([A], , "T"), Lookup([A], , "U"))\n'
+    text += "lookup: {S: {a: one}, T: {file: t.csv}, U: {a: three}}\n"
+    bound = load(text, {"t.csv": b"k,v\na,two\n"}).mapping.bind(["WorkerID", "A"], now=NOW)
+    assert bound.map(["7", "a"])["title"] == "one-two-three"  # type: ignore[index]  # it is a user
+
+
+def test_what_is_said_of_a_path_that_is_faulty_in_the_mapping_is_not_judged() -> None:
+    for line in ("  title: [x]\n", "  title: Joined([A])\n"):
+        text = f"{HEAD}{line}defaults: {{TITLE: x, nickName: y}}\nempty: {{title: null, 'emails.value': null}}\n"
+        said = [fault.split(": ", 1)[1].split(" (")[0] for fault in faults(text)]
+        assert said[1:] == ["'nickName' is not in the mapping", "'emails' holds several values"]
+    # A path that cannot be at all is no reason either.
+    assert len(faults(f"{HEAD}  nonsense: x\ndefaults: {{title: x}}\n")) == 2
+
+
+def test_every_default_and_null_is_judged() -> None:
+    text = (
+        f'{HEAD}  title: "[A]"\n  active: "[B]"\n  emails[type eq "work"].value: "[C]"\n'
+        "defaults: {nonsense: x, externalId: x, title: '[B]', active: maybe}\n"
+        "empty: {nonsense: null, externalId: omit, active: null, 'emails[type eq \"work\"].value': null}\n"
+    )
+    assert [fault.split(": ", 1)[1].split(" (")[0] for fault in faults(text)] == [
+        "the Core User schema has no attribute 'nonsense'",
+        "externalId cannot have a default",
+        "a default is a constant",
+        "the constant is not of the type Boolean, which active is",
+        "the Core User schema has no attribute 'nonsense'",
+        "active must have a value in every row",
+        "Entra cannot clear 'emails' by null",
+    ]
+    omitted = f'{HEAD}  active: "[B]"\n  emails[type eq "work"].value: "[C]"\nempty: {{active: omit, externalId: omit,'
+    load(omitted + " 'emails[type eq \"work\"].value': omit}\n")
+
+
+def test_what_python_cannot_compile_is_a_fault_of_the_feed() -> None:
+    text = f"""{HEAD}  title: 'Join("", {", ".join(["[A]"] * 6_000)})'\n"""
+    assert faults(text) == [
+        "line 2, column 1: an expression is too deeply nested (use Switch or a lookup table instead of nesting)"
+    ]
+
+
+def test_a_custom_extension_may_have_an_external_id_too() -> None:
+    assert [
+        fault.split(": ", 1)[1].split(" (")[0] for fault in faults(f"endpoint: {ENDPOINT}\nmapping:\n  title: x\n")
+    ] == ["the mapping has no externalId"]
+    loaded = load(f'{HEAD}  urn:x:y:externalId: "[A]"\nempty: null\n')
+    bound = loaded.mapping.bind(["WorkerID", "A"], now=NOW)
+    assert bound.map(["7", ""])["urn:x:y"] == {"externalId": None}  # type: ignore[index]  # it is a user
 
 
 WORDS = st.sampled_from(

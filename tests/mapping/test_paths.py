@@ -170,6 +170,15 @@ def test_what_others_call_an_attribute_is_known(name: str, path: str) -> None:
         ("emails[type eq true].value", "'type' is compared with something that is no text"),
         ('emails[primary eq "yes"].value', "'primary' is true or false"),
         ("title .x", "'title .x' is not an attribute path"),
+        ('emails[(type eq "work")].value', '[(type eq "work")] is not a filter that a mapping can use'),
+        (
+            'emails[type eq "a" x and type eq "b"].value',
+            '[type eq "a" x and type eq "b"] joins conditions with something else than and',
+        ),
+        (
+            'emails[type eq "a" android eq "b"].value',
+            """[type eq "a" android eq "b"] joins conditions with something else than and""",
+        ),
     ],
 )
 def test_what_is_no_path_at_all_is_refused(text: str, message: str) -> None:
@@ -177,6 +186,38 @@ def test_what_is_no_path_at_all_is_refused(text: str, message: str) -> None:
         parse_path(text, {})
     assert caught.value.message == message
     assert str(caught.value) == f"{message} ({caught.value.advice})"
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("name.honorificPrefx", "did you mean honorificPrefix or honorificSuffix?"),
+        ("name.gvnName", "did you mean givenName?"),
+        ("name.fmdlName", "did you mean middleName or familyName?"),
+        ("name.xyz", "it has: formatted, familyName, givenName, middleName, honorificPrefix, honorificSuffix"),
+        ("email", 'did you mean emails[type eq "work"].value?'),
+        ("costcentre", f"did you mean {ENTERPRISE}:costCenter?"),
+        (
+            "addres",
+            'did you mean addresses[type eq "work"].formatted or addresses[type eq "work"].streetAddress?',
+        ),
+        ("LOCALITY", 'did you mean addresses[type eq "work"].locality?'),
+        (f"{ENTERPRISE}:departmnt", f"did you mean {ENTERPRISE}:department?"),
+        ("q", "custom attributes need a URN of their own: urn:…:User:q"),
+    ],
+)
+def test_the_nearest_names_are_suggested(text: str, advice: str) -> None:
+    with pytest.raises(PathError) as caught:
+        parse_path(text, {})
+    assert caught.value.advice == advice
+
+
+def test_a_filters_words_are_kept_as_they_are() -> None:
+    assert parse_path('emails[type eq "Work" and primary eq FALSE].value', {}).where == (
+        ("type", "Work"),
+        ("primary", False),
+    )
+    assert str(parse_path('emails[type eq "é"].value', {})) == 'emails[type eq "é"].value'
 
 
 def test_a_filter_may_be_written_freely() -> None:

@@ -43,6 +43,7 @@ def faults_of(data: bytes, *, name: str = "drop", wanted: tuple[str, ...] = (), 
         table = table_of(data, name=name, wanted=wanted, **options)
         faults.extend(item.fault for item in table if isinstance(item, BadRow))
     except DropUnusable as unusable:
+        assert unusable.name == name
         faults += unusable.faults
     return faults
 

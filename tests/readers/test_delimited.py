@@ -9,6 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from connector.readers import BadRow, Table
+from connector.readers.dialect import find_dialect
+from connector.readers.table import Unreadable, header_names
 from connector.readers.text import BLOCK
 from connector.vocabulary.errors import DropUnusable, Fault
 from tests.readers.reading import faults_of, rows_of, table_of, unusable
@@ -101,6 +103,106 @@ def test_dialect_options_are_not_questioned() -> None:
     assert rows_of(b'a,b\n"1,2"\n', quote="none") == [['"1', '2"']]
 
 
+def dialect_of(
+    *lines: str,
+    delimiter: str | None = None,
+    quote: str | None = None,
+    wanted: str = "",
+    header: str = "",
+) -> tuple[str, str] | str:
+    """The delimiter and the quote that are found, or why none are."""
+    try:
+        found = find_dialect(
+            [f"{line}\n" for line in lines],
+            delimiter=delimiter,
+            quote=quote,
+            wanted=wanted.split(),
+            header=header.split() or None,
+        )
+    except Unreadable as fault:
+        return fault.message
+    return found.delimiter, found.quote
+
+
+def either(first: str, second: str) -> str:
+    return f"the delimiter could be {first!r} or {second!r}: each gives all rows the same number of fields"
+
+
+def test_what_the_feed_says_of_a_dialect_is_not_questioned() -> None:
+    assert dialect_of("a;b", "1;2", delimiter="!", quote="") == ("!", "")
+    assert dialect_of("a;b", "1;2", delimiter=",") == (",", '"')
+    assert dialect_of("'a';'b'", "'1';'2'", quote='"') == (";", '"')
+    assert dialect_of("|a|,|b|", "|1|,|2|", quote="|") == (",", "|")
+    assert dialect_of("^a^!^b^", "^1^!^2^", quote="^") == ("!", "^")
+    assert dialect_of("'a';'b'", "'1;5';'2'", delimiter=";") == (";", "'")
+    assert dialect_of("'a|b'", "'1|2'", delimiter="|") == ("|", "'")
+
+
+@pytest.mark.parametrize("quote", ["'", "`", "~", "^"])
+def test_a_quote_is_found_by_what_it_wraps(quote: str) -> None:
+    q = quote
+    assert dialect_of(f"{q}id{q},{q}name{q}", f"{q}1{q},{q}a{q}") == (",", q)
+    assert dialect_of(f"{q}id{q},{q}name{q}", f"{q}1{q},{q}a,b{q}", f"{q}2{q},{q}c{q}") == (",", q)
+    assert dialect_of("id,name", f"{q}1,a", f"2,b{q}") == (",", '"')
+    assert dialect_of(f"{q}id,name{q}", "1,a", "2,b") == (",", '"')
+
+
+def test_what_could_be_a_delimiter_or_a_quote_is_not_guessed() -> None:
+    assert dialect_of("|id|,|name|", "|1|,|a|") == either(",", "|")
+    assert dialect_of("|id|,|name|", "|1|,|a|", delimiter=",") == (",", "|")
+
+
+def test_a_quote_wraps_when_no_name_is_left_with_one() -> None:
+    assert dialect_of("'tis,was'", "1,2") == (",", '"')
+    assert dialect_of("'a',b,'c'", "1,2,3") == (",", "'")
+    assert dialect_of("'a'x,'c'", "1,2") == (",", '"')
+    assert dialect_of("'", "1") == (",", '"')
+    assert dialect_of("'a','b'\r", "1,2\r") == (",", "'")
+
+
+def test_the_wanted_columns_decide_before_the_number_of_fields_does() -> None:
+    rows = ["id;na,me", "1;2", "3;4"]
+    assert dialect_of(*rows) == (";", '"')
+    assert dialect_of(*rows, wanted="id") == (";", '"')
+    assert dialect_of("id;x,name", "1,2", "3,4", wanted="id") == (";", '"')
+    assert dialect_of(" id ;x,y", "1;2,3", wanted="id") == (";", '"')
+    assert dialect_of("id;x,id ,name", "1;2,3,4", wanted="id name") == (",", '"')
+
+
+def test_one_row_in_twenty_makes_no_doubt_of_a_delimiter() -> None:
+    for count, expected in ((20, (";", '"')), (21, either(",", ";"))):
+        rows = ["a,b;c", *["1,2;3"] * (count - 1), "1;2"]
+        assert dialect_of(*rows) == expected
+    assert dialect_of("a,b;c", "1,2;3", "", "1,2;3") == either(",", ";")
+
+
+def test_a_row_that_cannot_be_parsed_counts_against_a_dialect() -> None:
+    rows = ["a,b;c", *["1,2;3"] * 10]
+    assert dialect_of(*rows) == either(",", ";")
+    assert dialect_of(*rows, '"1",2;"3"x') == (",", '"')
+
+
+@pytest.mark.parametrize("delimiter", "^~!#:¦§\x1f\x1e\x1c\x01\x02")
+def test_an_unlikely_delimiter_has_to_prove_itself(delimiter: str) -> None:
+    d = delimiter
+    assert dialect_of(f"id{d}name", f"1{d}a") == (d, '"')
+    assert dialect_of(f"id{d}name", wanted="name") == (d, '"')
+    assert dialect_of(f"id{d}name") == (",", '"')
+    assert dialect_of(f"id{d}name", *[f"1{d}a"] * 9, "2") == (",", '"')
+    assert dialect_of(f"id{d}name", *[f"1{d}a"] * 10, "2") == (d, '"')
+    assert dialect_of(f"id{d}name,x", f"1{d}a") == (",", '"')
+    assert dialect_of("id", f"1{d}a", wanted="id") == (",", '"')
+
+
+def test_a_delimiter_divides_the_header_or_as_many_fields_as_are_named() -> None:
+    assert dialect_of("id", "1;2", "3;4") == (",", '"')
+    assert dialect_of("1;2,5;x", "2;3,5;y", header="id fte name") == (";", '"')
+    assert dialect_of("1", "2;3,5;y", header="id fte name") == (";", '"')
+    assert dialect_of("1;2", header="id fte name") == (",", '"')
+    assert dialect_of(header="id name") == (",", '"')
+    assert dialect_of() == (",", '"')
+
+
 def test_an_unclosed_quote_spoils_its_row_alone() -> None:
     rows = rows_of(b'id,name\n1,a\n2,"b\n3,c\n4,d\n')
     assert rows == [["1", "a"], "a quote that opens in this row is never closed", ["3", "c"], ["4", "d"]]
@@ -151,7 +253,22 @@ def test_header_names_are_trimmed_and_may_be_missing() -> None:
     assert table_of(b"\xef\xbb\xbf id ,, name\xc2\xa0\n1,2,3\n").columns == ("id", "", "name")
 
 
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        ([" id "], ("id",)),
+        (["\ufeff id"], ("id",)),
+        ([" \ufeff id \ufeff "], ("id",)),
+        (["XX\u00a0", "X"], ("XX", "X")),
+        (["id", "", " ", "name"], ("id", "", "", "name")),
+    ],
+)
+def test_names_come_without_white_space_and_marks(cells: list[str], names: tuple[str, ...]) -> None:
+    assert header_names(cells) == names
+
+
 def test_two_columns_of_one_name_are_unusable() -> None:
+    assert unusable(b"id,,name,name\n1,2,3,4\n") == "two columns have the same name, 'name' (columns 3 and 4)"
     assert unusable(b"id,name, id\n1,2,3\n") == "two columns have the same name, 'id' (columns 1 and 3)"
 
 

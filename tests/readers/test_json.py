@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector.readers import Table
 from connector.readers.text import BLOCK
 from connector.vocabulary.errors import Fault
 from tests.readers.reading import faults_of, rows_of, table_of, unusable
@@ -31,8 +32,24 @@ def test_nested_values_are_columns_by_path() -> None:
 
 def test_a_number_in_a_path_takes_one_of_a_list() -> None:
     data = b'[{"a": ["x", "y"], "b": {"0": "z"}, "c": "text"}]'
-    wanted = ("a", "a.0", "a.1", "a.2", "a.01", "a.-1", "a.\u00b2", "a.999999999", "a.0000000001", "b.0", "c.0", "d.0")
-    assert rows_of(data, wanted=wanted) == [[["x", "y"], "x", "y", None, "y", None, None, None, None, "z", None, None]]
+    wanted = (
+        "a",
+        "a.0",
+        "a.1",
+        "a.2",
+        "a.01",
+        "a.x",
+        "a.-1",
+        "a.\u00b2",
+        "a.999999999",
+        "a.0000000001",
+        "b.0",
+        "c.0",
+        "d.0",
+    )
+    assert rows_of(data, wanted=wanted) == [
+        [["x", "y"], "x", "y", None, "y", None, None, None, None, None, "z", None, None]
+    ]
 
 
 def test_a_members_whole_name_comes_before_a_path_even_when_it_is_null() -> None:
@@ -90,7 +107,11 @@ def test_columns_are_the_paths_of_all_plain_values_and_lists_of_them() -> None:
 
 def test_only_the_first_hundred_records_and_two_thousand_columns_are_looked_at() -> None:
     records = [{"id": 1, f"c{number}": 1} for number in range(101)]
-    assert table_of(json.dumps(records).encode()).columns == ("id", *(f"c{number}" for number in range(100)))
+    table = table_of(json.dumps(records).encode())
+    assert table.columns == ("id", *(f"c{number}" for number in range(100)))
+    assert list(table) == [
+        (row, ["1", *("1" if number == row - 1 else None for number in range(100))]) for row in range(1, 102)
+    ]
     wide = [{f"c{number}": number for number in range(2_001)}]
     table = table_of(json.dumps(wide).encode())
     assert table.columns == tuple(f"c{number}" for number in range(2_000))
@@ -104,6 +125,7 @@ def test_a_wanted_column_is_given_once() -> None:
 def test_columns_that_no_record_has_are_noted_in_their_order_where_there_are_records() -> None:
     for data, notes in (
         (b"[]", ()),
+        (b'[{"a": {}, "b": [{}], "c": [[]]}]', ()),
         (b'[{"a": null}]', tuple(f"no record has a value for the column {name!r}" for name in ("c", "b", "a"))),
         (b'[{"a": ""}, {"b": [null]}]', ("no record has a value for the column 'c'",)),
     ):
@@ -136,6 +158,13 @@ def test_two_lists_of_objects_need_a_path() -> None:
 
 def test_a_json_object_without_list_is_unusable() -> None:
     assert unusable(b'{"a": 1}', wanted=("a",)) == "the file has no list of records; before the first row"
+
+
+@pytest.mark.parametrize("data", [b'[{"a": "\xe9"}]', b'{"a": "\xe9"}\n{"a": ""}\n'])
+def test_a_guessed_encoding_is_noted(data: bytes) -> None:
+    table = table_of(data, wanted=("a",))
+    assert next(iter(table)) == (1, ["é"])
+    assert table.notes[0].startswith("encoding: windows-1252 (a guess")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -290,9 +319,15 @@ def test_json_without_rows_says_why(data: bytes, options: dict[str, str], messag
     ]
 
 
+def test_who_looks_at_few_columns_of_json_is_given_all() -> None:
+    table = table_of(b'[{"a": 1, "b": 2}]', wanted=("a", "b"))
+    assert isinstance(table, Table)
+    assert list(table.leading(1)) == [(1, ["1", "2"])]
+
+
 def test_a_record_path_may_begin_with_a_dot_and_leads_past_other_members() -> None:
     data = b'{"x": [{"a": 0}], "d": {"x": {"y": []}, "r": [{"a": 1}, {"a": 2}]}, "z": null}'
-    assert rows_of(data, wanted=("a",), record=".d.r") == [["1"], ["2"]]
+    assert rows_of(data, wanted=("a",), record=".d.r.") == [["1"], ["2"]]
 
 
 def test_a_trailers_count_is_checked_in_json_lines() -> None:

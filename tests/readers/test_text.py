@@ -5,7 +5,7 @@ import pytest
 from connector.feed.file_options import FileOptions
 from connector.readers.detect import text_format
 from connector.readers.table import Unreadable
-from connector.readers.text import BLOCK, EVIDENCE, MAX_LINE, is_junk
+from connector.readers.text import BLOCK, EVIDENCE, MAX_LINE, is_junk, spoilt
 from connector.readers.trailer import check_trailer
 from connector.vocabulary.errors import Fault
 from tests.readers.reading import faults_of, rows_of, table_of, unusable
@@ -27,7 +27,7 @@ def test_either_byte_order_is_read(mark: str) -> None:
 @pytest.mark.parametrize(
     ("data", "guess", "cell"),
     [
-        ("id,name\n1,Zoë €\n".encode("cp1252"), "windows-1252", "Zoë €"),
+        ("id,name\n1,X Zoë €\n".encode("cp1252"), "windows-1252", "X Zoë €"),
         (b"id,name\n1,\x81\xe9\n", "iso-8859-1", "\x81é"),
     ],
 )
@@ -44,6 +44,67 @@ def test_a_byte_that_windows_1252_lacks_makes_it_iso_8859_1(byte: int) -> None:
     table = table_of(b"id,name\n1,\xe9" + bytes([byte]) + b"\n")
     assert list(table) == [(1, ["1", f"é{chr(byte)}"])]
     assert table.notes[0].startswith("encoding: iso-8859-1 (a guess")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "encoding"),
+    [
+        (b"\xe9", b"\xe9", "windows-1252"),
+        (b"\x81\xe9", b"\xe9", "iso-8859-1"),
+        (b"\xe9", b"\x81\xe9", "iso-8859-1"),
+        (b"\xc3\xa9", b"\xe9", "utf-8"),
+        (b"\xe9", b"\xc3\xa9", "utf-8"),
+    ],
+)
+def test_every_block_of_the_evidence_counts(first: bytes, second: bytes, encoding: str) -> None:
+    rows = [b"1," + first, *[b"2,%s" % (b"a" * 98)] * 2_000, b"3," + second]
+    table = table_of(b"\n".join([b"id,name", *rows]))
+    found = [row if isinstance(row, tuple) else UNDECODABLE for row in table]
+    expected: list[object] = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            expected.append((number, row.decode(encoding).split(",")))
+        except UnicodeDecodeError:
+            expected.append(UNDECODABLE)
+    assert found == expected
+    assert [note.split(" ")[1] for note in table.notes] == ([] if encoding == "utf-8" else [encoding])
+
+
+def test_half_a_character_before_a_seam_is_no_utf_8() -> None:
+    head = b"id,name\n1,"
+    data = head + b"a" * (BLOCK - len(head) - 1) + b"\xc3" + b"b" * 10 + b"\n2,%s\n" % (b"a" * BLOCK)
+    assert rows_of(data)[0] == ["1", "a" * (BLOCK - len(head) - 1) + "Ã" + "b" * 10]
+
+
+def test_a_stateful_encoding_keeps_its_state_around_a_bad_byte() -> None:
+    data = "id,name\n1,日本\n".encode("iso-2022-jp") + b"2,\xff\n" + "3,日\n".encode("iso-2022-jp")
+    assert rows_of(data, encoding="iso-2022-jp") == [["1", "日本"], UNDECODABLE, ["3", "日"]]
+
+
+def test_only_the_mark_at_the_beginning_of_the_file_is_none_of_the_text() -> None:
+    head = "id,name\n1,"
+    cell = "x" * (BLOCK - len(head)) + "\ufeffy"
+    assert rows_of(f"{head}{cell}\n".encode()) == [["1", cell]]
+    assert rows_of(f"\ufeff\ufeff{head}y\n".encode()) == [["1", "y"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("plain\x7f", None),
+        ("é😀\x80", None),
+        ("a\0", "the value has a NUL character"),
+        ("é\0", "the value has a NUL character"),
+        ("a\udcff\0", "the value has bytes that are not in the file's encoding"),
+        ("a\udcfe\0", "the line has more than 4,194,304 characters"),
+        ("a\ud83d", "the value has half of a surrogate pair"),
+        ("\ude00\ud83d", "the value has half of a surrogate pair"),
+    ],
+)
+def test_what_spoils_a_value_is_said_of_its_column(value: str, message: str | None) -> None:
+    encoding = message is not None and message.endswith("encoding")
+    advice = "correct the export, or file: encoding" if encoding else "correct the export"
+    assert spoilt(value, "c") == (message and Fault(message=message, advice=advice, column="c"))
 
 
 def test_a_character_may_lie_across_the_seam_of_blocks() -> None:
@@ -194,6 +255,7 @@ def test_what_is_no_export_is_unusable_and_named(data: bytes, what: str, advice:
         (b"a\x02" * 50, "\x02", False),
         (b"a\x02" * 50 + b"\x03" * 2, "\x02", False),
         (b"a\x02" * 50 + b"\x03" * 3, "\x02", True),
+        (b"X\x02" * 50, "\x02", False),
     ],
 )
 def test_more_than_one_control_character_in_fifty_is_no_text(head: bytes, delimiter: str | None, *, junk: bool) -> None:
@@ -214,6 +276,25 @@ def test_preamble_and_trailer_are_counted_in_lines(lines: int, end: str) -> None
     trailer = ["", *(f"trailer {number}" for number in range(lines)), ""]
     data = end.join([*preamble, "id,name", "1,a", "2,b", *trailer])
     assert rows_of(data.encode(), skip=lines, footer=lines, delimiter=",") == [["1", "a"], ["2", "b"]]
+
+
+def test_a_header_and_a_trailer_are_enough() -> None:
+    footer = {"lines": 1, "count": "^T([0-9]+)$"}
+    for end in ("\n", "\r\n"):
+        assert rows_of(f"id,name{end}T0{end}".encode(), footer=footer, delimiter=",") == []
+        assert rows_of(f"id,name{end}1,a{end}T1{end}{end}".encode(), footer=footer) == [["1", "a"]]
+
+
+def test_a_trailer_line_of_spaces_is_one() -> None:
+    assert rows_of(b"id,name\n1,a\n  \n", footer=1) == [["1", "a"]]
+    fault = unusable(b"id,name\n1,a\n", footer={"lines": 0, "count": "T([0-9]+)"})
+    assert fault.startswith("no trailer line states a count of rows")
+
+
+def test_a_preamble_and_a_trailer_leave_all_between_them() -> None:
+    rows = "".join(f"{number},{'x' * 98}\n" for number in range(3_000))
+    found = rows_of(f"Report\nid,name\n{rows}T\n".encode(), skip=1, footer=1)
+    assert found == [[str(number), "x" * 98] for number in range(3_000)]
 
 
 def test_a_preamble_may_be_longer_than_a_block() -> None:
