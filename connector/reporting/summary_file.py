@@ -6,13 +6,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from connector.reporting.causes import causes
 from connector.reporting.csv_files import iso
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Ending
 from connector.vocabulary.summary import Summary
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SCHEMA: Final = 1
 TOP_CAUSES: Final = 10
@@ -50,11 +54,10 @@ def parse_summary(data: bytes) -> Summary:
 
     Raises `Unusable` with every fault when the bytes are no summary of schema 1 or the counts do not add up.
     """
-    # Whoever only writes summaries should not pay for the import.
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        summary = TypeAdapter(Summary).validate_json(data, strict=True)
+        summary = _adapter().validate_json(data, strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         raise Unusable(
@@ -70,6 +73,14 @@ def parse_summary(data: bytes) -> Summary:
     if faults:
         raise Unusable("summary", faults)
     return summary
+
+
+@cache
+def _adapter() -> TypeAdapter[Summary]:
+    # Whoever only writes summaries should not pay for the import, and nobody twice for the schema.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Summary)
 
 
 def moments(summary: Summary) -> tuple[tuple[str, datetime | None], ...]:

@@ -18,11 +18,18 @@ T = TypeVar("T")
 Call = Callable[[], Awaitable[Any]]
 
 
+def _taken() -> threading.Lock:
+    # A turn is given once and taken once, for which a lock is enough; a Semaphore makes a new one at each turn.
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 class _Worker:
     """A thread that waits for its turn."""
 
-    def __init__(self, turn_over: threading.Semaphore) -> None:
-        self.go = threading.Semaphore(0)
+    def __init__(self, turn_over: threading.Lock) -> None:
+        self.go = _taken()
         self.job: Callable[[], Any] | None = None
         self.call: Call | None = None
         self.result: Any = None
@@ -67,7 +74,7 @@ class Lockstep(ThreadPoolExecutor):
     def __init__(self) -> None:
         super().__init__(max_workers=1)
         self._idle: list[_Worker] = []
-        self._turn_over = threading.Semaphore(0)
+        self._turn_over = _taken()
         self._calls: set[asyncio.Task[None]] = set()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
