@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-from tests.privacy import collected, nobody_is_logged
+from tests.privacy import collected, log_is_clean
 from tests.servers import azurite, azurite_oauth, containers, make_sandbox, sandbox, virtual_clock
 
 # The same examples in every run, and no deadline that a busy machine could miss.
@@ -16,8 +16,8 @@ __all__ = [
     "azurite_oauth",
     "collected",
     "containers",
+    "log_is_clean",
     "make_sandbox",
-    "nobody_is_logged",
     "sandbox",
     "virtual_clock",
 ]

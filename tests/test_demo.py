@@ -31,6 +31,7 @@ from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Problem, State, Times
 from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
+from tests.account import PATIENCE
 
 QUICK = Pace(entra=SandboxSettings.immediate(), tick=0.05)
 APP = (PROJECT / "function_app.py").read_text(encoding="utf-8")
@@ -189,7 +190,7 @@ def test_ctrl_c_stops_all_that_was_started_and_exits_130(tmp_path: Path) -> None
                     break
             assert len(processes_marked(mark)) == 2, seen
             process.send_signal(signal.SIGINT)
-            rest = process.communicate(timeout=30)[0]
+            rest = process.communicate(timeout=PATIENCE)[0]
         finally:
             process.kill()
     assert process.returncode == 130

@@ -16,7 +16,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from connector.sandbox.servers import PROJECT, Azurite
-from tests.account import Account, adds_up, outcomes, rows
+from tests.account import PATIENCE, Account, adds_up, outcomes, rows
 from tests.people import csv_of, feed_file, ids, workers
 from tests.privacy import Collector, leaks, text_of
 from tests.stranger import Stranger, stranger
@@ -154,7 +154,7 @@ def previewed(folder: Path, feed: str, name: str, content: bytes, before: str = 
         env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
     )
     return done.returncode, done.stdout, done.stderr.decode().replace(f"{folder}/", "")
 
@@ -307,6 +307,6 @@ def test_a_tick_whose_feeds_have_no_pgp_loads_neither_openpgp_nor_key_vault(acco
         capture_output=True,
         check=False,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stderr, graph.people) == (0, "imported:\n", ids(workers(3)))

@@ -30,7 +30,7 @@ from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
 from connector.sandbox.servers import Azurite, Sandbox
 from connector.vocabulary.errors import ConnectorError, Retryable, Stopped, Unusable
-from tests.account import Account, outcomes, rows
+from tests.account import PATIENCE, Account, outcomes, rows
 from tests.people import csv_of, feed_file, ids, workers
 from tests.privacy import Collector, text_of
 
@@ -249,7 +249,7 @@ class SandboxIdentity:
             environment["IDENTITY_ENDPOINT"],
             params={"api-version": "2019-08-01", "resource": scopes[0].removesuffix("/.default")},
             headers={"X-IDENTITY-HEADER": environment["IDENTITY_HEADER"]},
-            timeout=10,
+            timeout=PATIENCE,
         ).json()
         return AccessToken(answer["access_token"], int(answer["expires_on"]))
 

@@ -93,7 +93,7 @@ def _wanted(where: Expression, row: Surroundings, found: _Found) -> bool:
         reason = type(error).__name__
     advice = "make where give True or False for every row"
     message = f"the feed's where cannot be worked out: {reason}"
-    found.add("where", Fault(message=message, advice=advice, column=", ".join(columns) or "where"))
+    found.add("where", Fault(message=message, advice=advice, column=", ".join(columns)))
     return False
 
 

@@ -275,11 +275,11 @@ def watch(target: Target) -> Watch:
 
 
 def own_manager(columns: tuple[str, ...]) -> Trouble:
-    """What to say of a person who is their own manager, as the head of a company often is in HR systems.
+    """What to say of who is their own manager by those columns, as the head of a company often is in HR systems.
 
     Entra creates the account first and sets the manager in a step of its own, so this is no reason to reject the row.
     """
-    first = columns[0] if columns else "ManagerID"
+    first = columns[0]
     return Trouble(
         reason="names the person as their own manager",
         advice=f'to leave it out: IIF([{first}] = [WorkerID], "", [{first}]) with the column of externalId',

@@ -34,7 +34,7 @@ from connector.sandbox.screen import WIDTH, Screen, failures_of, last_screen, re
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import ConnectorError, Fault, Unusable
-from connector.vocabulary.run import State
+from connector.vocabulary.run import ProblemCode, State
 from connector.vocabulary.summary import Summary
 
 CLIENT_ID: Final = "5d0e3f1c-0d0f-4d58-9d1b-3c6a2f0b7e11"
@@ -61,7 +61,7 @@ WATCHABLE: Final = Pace(
 STALLED: Final = 90.0
 """Seconds without any progress after which the demo gives up."""
 
-HOPELESS: Final = frozenset({"stopped", "quota", "feed"})
+HOPELESS: Final = frozenset({ProblemCode.STOPPED, ProblemCode.QUOTA, ProblemCode.FEED})
 """Codes of a run's problem that no further tick mends while the demo lasts."""
 
 STEPS: Final = ("Storage", "Entra", "Drop", "Plan", "Send", "Cycle", "Outcomes")

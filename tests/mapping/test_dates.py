@@ -1,10 +1,11 @@
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.mapping.dotnet.dates import STANDARD, FormatError, Moment, Styles, Zone, date_format, date_styles
+from connector.mapping.expressions.date_functions import now_text
 from connector.mapping.expressions.plain_dates import read_date, write_date
 
 from .evaluated import fault, refusal, value
@@ -24,19 +25,32 @@ WRITTEN = [
     ("yyyy-MM-ddTHH:mm:ssZ", "2009-06-05T13:04:07Z"),
     ("'yyyy' \"MM\" \\d dd", "yyyy MM d 05"),
     ("'it\\'s' d.", "it's 5."),
+    ("yyyyXMM 'q' Z'x' H\\Zm", "2009X06 q Zx 13Z4"),
+    ("yyyyyyyy dddddddd MMMMMMMM", "00002009 Friday June"),
+    ("hhh HHH mmm sss ttt zzzz gg", "01 13 04 07 PM +00:00 A.D."),
     ("%d", "5"),
     ("%h", "1"),
     ("h%m", "14"),
     ("d/M/yyyy g", "5/6/2009 A.D."),
     ("d", "06/05/2009"),
     ("D", "Friday, 05 June 2009"),
-    ("o", "2009-06-05T13:04:07.6175425Z"),
-    ("s", "2009-06-05T13:04:07"),
-    ("u", "2009-06-05 13:04:07Z"),
-    ("R", "Fri, 05 Jun 2009 13:04:07 GMT"),
+    ("f", "Friday, 05 June 2009 13:04"),
+    ("F", "Friday, 05 June 2009 13:04:07"),
+    ("g", "06/05/2009 13:04"),
+    ("G", "06/05/2009 13:04:07"),
+    ("m", "June 05"),
     ("M", "June 05"),
-    ("Y", "2009 June"),
+    ("o", "2009-06-05T13:04:07.6175425Z"),
+    ("O", "2009-06-05T13:04:07.6175425Z"),
+    ("r", "Fri, 05 Jun 2009 13:04:07 GMT"),
+    ("R", "Fri, 05 Jun 2009 13:04:07 GMT"),
+    ("s", "2009-06-05T13:04:07"),
     ("t", "13:04"),
+    ("T", "13:04:07"),
+    ("u", "2009-06-05 13:04:07Z"),
+    ("U", "Friday, 05 June 2009 13:04:07"),
+    ("y", "2009 June"),
+    ("Y", "2009 June"),
 ]
 
 
@@ -45,10 +59,58 @@ def test_a_format_writes_what_dotnet_writes(form: str, expected: str) -> None:
     assert date_format(form).format(MOMENT) == expected
 
 
-def test_an_empty_fraction_takes_its_full_stop_along() -> None:
-    whole = Moment(wall=datetime(2009, 6, 5, 13, 4, 7))  # noqa: DTZ001  # as .NET keeps it
-    assert date_format("ss.FFF").format(whole) == "07"
-    assert date_format("ss.fff").format(whole) == "07.000"
+MONTHS = [
+    "Jan January", "Feb February", "Mar March", "Apr April", "May May", "Jun June", "Jul July", "Aug August",
+    "Sep September", "Oct October", "Nov November", "Dec December",
+]  # fmt: skip
+WEEKDAYS = ["Mon Monday", "Tue Tuesday", "Wed Wednesday", "Thu Thursday", "Fri Friday", "Sat Saturday", "Sun Sunday"]
+
+
+def test_months_and_weekdays_have_their_english_names() -> None:
+    months = [datetime(2018, number, number) for number in range(1, 13)]  # noqa: DTZ001  # as .NET keeps it
+    # 1 January 2018 was a Monday.
+    weekdays = [datetime(2018, 1, number) for number in range(1, 8)]  # noqa: DTZ001  # as above
+    for names, form, walls in (
+        (MONTHS, date_format("yyyy-MM-dd MMM MMMM"), months),
+        (WEEKDAYS, date_format("yyyy-MM-dd ddd dddd"), weekdays),
+    ):
+        written = [f"{wall:%Y-%m-%d} {name}" for wall, name in zip(walls, names, strict=True)]
+        assert [form.format(Moment(wall=wall)) for wall in walls] == written
+        assert [form.parse(text) for text in written] == [Moment(wall=wall) for wall in walls]
+        assert [form.parse(text.upper()) for text in written] == [Moment(wall=wall) for wall in walls]
+
+
+@pytest.mark.parametrize(
+    ("hour", "expected"),
+    [(0, "12 12 0 00 A AM"), (1, "1 01 1 01 A AM"), (11, "11 11 11 11 A AM"), (12, "12 12 12 12 P PM"),
+     (13, "1 01 13 13 P PM"), (23, "11 11 23 23 P PM")],
+)  # fmt: skip
+def test_hours_are_written_by_the_clock_of_12_and_of_24(hour: int, expected: str) -> None:
+    wall = datetime(2009, 12, 25, hour, 3, 8)  # noqa: DTZ001  # as .NET keeps it
+    assert date_format("h hh H HH t tt").format(Moment(wall=wall)) == expected
+    assert date_format("M MM d dd m mm s ss").format(Moment(wall=wall)) == "12 12 25 25 3 03 8 08"
+
+
+@pytest.mark.parametrize(
+    ("form", "microsecond", "expected"),
+    [
+        ("ss.FFF", 0, "07"),
+        ("ss.fff", 0, "07.000"),
+        ("ss.FFF", 50_000, "07.05"),
+        ("ss.FFFFFFF", 100, "07.0001"),
+        ("yyyy-MM-dd HH:mm:ss.FFF", 0, "2009-06-05 13:04:07"),
+        ("ss:FFF", 0, "07:"),
+        ("ss'a.'FFF", 0, "07a"),
+        ("ss'.a'FFF", 0, "07.a"),
+        ("ss.K", 0, "07."),
+        ("FFss", 0, "07"),
+        ("FFss", 500_000, "507"),
+        ("ss.F.F", 0, "07"),
+    ],
+)
+def test_an_empty_fraction_takes_its_full_stop_along(form: str, microsecond: int, expected: str) -> None:
+    wall = datetime(2009, 6, 5, 13, 4, 7, microsecond)  # noqa: DTZ001  # as .NET keeps it
+    assert date_format(form).format(Moment(wall=wall)) == expected
 
 
 READ = [
@@ -81,6 +143,29 @@ READ = [
     ("yyyy-MM-dd", "  2009-06-05\t", "2009-06-05 00:00:00"),
     ("yyyy.MM.dd yyyy", "2009.06.05 2009", "2009-06-05 00:00:00"),
     ("r", "Fri, 05 Jun 2009 13:04:07 GMT", "2009-06-05 13:04:07"),
+    ("y-M-d", "9-6-5", "2009-06-05 00:00:00"),
+    ("yyy-MM-dd", "999-12-31", "0999-12-31 00:00:00"),
+    ("yyyyy-MM-dd", "02009-06-05", "2009-06-05 00:00:00"),
+    ("yyyy-MM-dd HHHmmmsss", "2009-06-05 130407", "2009-06-05 13:04:07"),
+    ("yyyy-MM-dd HH:mm tt", "2009-06-05 12:30 PM", "2009-06-05 12:30:00"),
+    ("yyyy-MM-dd HH:mm tt", "2009-06-05 11:59 AM", "2009-06-05 11:59:00"),
+    ("yyyy-MM-dd hh:mm tt", "2009-06-05 12:30 PM", "2009-06-05 12:30:00"),
+    ("yyyy-MM-dd tt", "2009-06-05 AM", "2009-06-05 00:00:00"),
+    ("yyyy g", "2009 A.D.", "2009-01-01 00:00:00"),
+    ("yyyy gg", "2009 ad", "2009-01-01 00:00:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00-07:30", "2009-06-05 07:30:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00+05:45", "2009-06-04 18:15:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00+13:59", "2009-06-04 10:01:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00+14:00", "2009-06-04 10:00:00"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00-14:00", "2009-06-05 14:00:00"),
+    ("yyyy-MM-dd ss:FFF", "2009-06-05 03:", "2009-06-05 00:00:03"),
+    ("yyyy-MM-dd ss:FFF", "2009-06-05 03:5", "2009-06-05 00:00:03.500000"),
+    ("ss.FF yyyy", "07 2009", "2009-01-01 00:00:07"),
+    ("yyyy-MM-dd ss.FFF", "2009-06-05 03.", "2009-06-05 00:00:03"),
+    ("yyyy.MM.dd ss.F", "2009.06.05 03", "2009-06-05 00:00:03"),
+    ("yyyyXMM", "2009X06", "2009-06-01 00:00:00"),
+    ("yyyy\\'MM", "2009'06", "2009-06-01 00:00:00"),
+    ("yyyy 'it\\'s' MM", "2009 it's 06", "2009-06-01 00:00:00"),
 ]
 
 
@@ -89,6 +174,20 @@ def test_a_format_reads_what_dotnet_reads(form: str, source: str, expected: str)
     moment = date_format(form).parse(source)
     assert moment is not None
     assert str(moment.wall) == expected
+
+
+def test_a_date_is_read_to_100_nanoseconds() -> None:
+    wall = datetime(2009, 6, 5, 1, 2, 3, 123456)  # noqa: DTZ001  # as .NET keeps it
+    for form, source, tick in (
+        ("o", "2009-06-05T01:02:03.1234567", 7),
+        ("yyyy-MM-ddTHH:mm:ss.FFFFFFF", "2009-06-05T01:02:03.1234569", 9),
+        ("yyyy-MM-ddTHH:mm:ss.ffffff", "2009-06-05T01:02:03.123456", 0),
+    ):
+        assert date_format(form).parse(source) == Moment(wall=wall, tick=tick)
+
+
+def test_a_year_alone_is_its_first_day() -> None:
+    assert value('FormatDateTime([d], , "yyyy", "ddd yyyy-MM-dd")', d="2009") == "Thu 2009-01-01"
 
 
 UNREADABLE = [
@@ -101,6 +200,15 @@ UNREADABLE = [
     ("yyyy-MM-dd HH:mm", "2009-06-05 24:00"),
     ("yyyy-MM-dd hh:mm", "2009-06-05 13:00"),
     ("yyyy-MM-dd HH:mm tt", "2009-06-05 13:30 AM"),
+    ("yyyy-MM-dd h t", "2009-06-05 1 p"),
+    ("yyyy-MM-dd HH:mm tt", "2009-06-05 12:30 AM"),
+    ("yyyy-MM-dd HH:mm tt", "2009-06-05 11:59 PM"),
+    ("yyyy-MM-dd tt", "2009-06-05 PM"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00+14:01"),
+    ("yyyy-MM-dd HHzzz", "2009-06-05 00-14:01"),
+    ("yyyy-MM-dd ss.FFF", "2009-06-05 03:5"),
+    ("yyyy-MM-dd ss:FFF", "2009-06-05 03"),
+    ("yyyy-MM-dd HHHmm", "2009-06-05 1304x"),
     ("dddd yyyy-MM-dd", "Monday 2009-06-05"),
     ("yyyy-MM-ddzzz", "2009-06-05"),
     ("yyyy-MM-ddzzz", "2009-06-05Z"),
@@ -125,6 +233,7 @@ def test_reading_is_strict(form: str, source: str) -> None:
         ("", 0, "the date format is empty"),
         ("q", 0, "a format of the single letter 'q' does not exist in .NET; write %q"),
         ("yyyy 'x", 5, "the quoted text in the date format has no end"),
+        ("yyyy 'x\\", 5, "the quoted text in the date format has no end"),
         ("yyyy%", 4, "% must stand before one format letter"),
         ("%%d", 0, "% must stand before one format letter"),
         ("yyyy\\", 4, "nothing follows the backslash"),
@@ -161,6 +270,37 @@ def test_every_standard_format_can_be_compiled() -> None:
     assert [len(date_format(name).tokens) > 0 for name in STANDARD] == [True] * len(STANDARD)
 
 
+@pytest.mark.parametrize(
+    ("styles", "taken"),
+    [
+        ("None", []),
+        ("NoCurrentDateDefault", []),
+        ("AllowLeadingWhite", ["before"]),
+        ("AllowTrailingWhite", ["after"]),
+        ("AllowInnerWhite", ["before", "after", "within"]),
+        ("allowLeadingWhite ,DateTimeStyles.AllowTrailingWhite", ["before", "after"]),
+        ("AllowWhiteSpaces", ["before", "after", "within"]),
+        ("", ["before", "after"]),
+    ],
+)
+def test_white_space_is_taken_where_the_styles_say(styles: str, taken: list[str]) -> None:
+    text = f'FormatDateTime([d], "{styles}", "d.M.yyyy", "yyyy-MM-dd")'
+    assert value(text, d="1.2.2024") == "2024-02-01"
+    sources = {"before": " \t1.2.2024", "after": "1.2.2024 \n", "within": "1 . 2.\t2024"}
+    for place, source in sources.items():
+        if place in taken:
+            assert value(text, d=source) == "2024-02-01"
+        else:
+            assert fault(text, d=source).reason == "does not have the date format d.M.yyyy"
+
+
+@pytest.mark.parametrize("names", ["Foo", "AssumeLocal,AssumeUniversal", "RoundtripKind,AssumeLocal"])
+def test_styles_that_dotnet_refuses_are_refused(names: str) -> None:
+    with pytest.raises(FormatError) as raised:
+        date_styles(names)
+    assert (raised.value.offset, str(raised.value)) == (0, raised.value.message)
+
+
 def test_styles_are_dotnets() -> None:
     assert date_styles("None") == Styles.NONE
     assert date_styles("DateTimeStyles.AssumeUniversal, AdjustToUniversal") == (
@@ -178,6 +318,30 @@ def test_styles_are_dotnets() -> None:
 
 
 @pytest.mark.parametrize(
+    ("styles", "form", "source", "expected"),
+    [
+        ("", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04", "13:04"),
+        ("", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04Z", "13:04Z"),
+        ("", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04+00:00", "13:04+00:00"),
+        ("", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04+01:00", "12:04+00:00"),
+        ("None", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04Z", "13:04+00:00"),
+        ("AdjustToUniversal", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04+01:00", "12:04Z"),
+        ("AdjustToUniversal", "yyyy-MM-dd HH:mm", "2009-06-05 13:04", "13:04"),
+        ("AssumeUniversal", "yyyy-MM-dd HH:mmK", "2009-06-05 13:04Z", "13:04+00:00"),
+        ("AssumeUniversal, AdjustToUniversal", "yyyy-MM-dd HH:mm", "2009-06-05 13:04", "13:04Z"),
+        ("", "R", "Fri, 05 Jun 2009 13:04:07 GMT", "13:04"),
+        ("", "u", "2009-06-05 13:04:07Z", "13:04"),
+        ("", "U", "Friday, 05 June 2009 13:04:07", "13:04Z"),
+        ("None", "U", "Friday, 05 June 2009 13:04:07", "13:04+00:00"),
+        ("", "F", "Friday, 05 June 2009 13:04:07", "13:04"),
+        ("", "yyyy g HH:mm", "2009 A.D. 13:04", "13:04"),
+    ],
+)
+def test_what_is_known_of_the_zone_of_a_date_that_was_read(styles: str, form: str, source: str, expected: str) -> None:
+    assert value(f'FormatDateTime([d], "{styles}", "{form}", "HH:mmK")', d=source) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "position", "message"),
     [
         ('FormatDateTime([d], "Foo", "yyyy", "yyyy")', 20, "'Foo' is not one of .NET's DateTimeStyles"),
@@ -185,6 +349,14 @@ def test_styles_are_dotnets() -> None:
             'FormatDateTime([d], "AssumeLocal, AssumeUniversal", "yyyy", "yyyy")',
             20,
             "AssumeLocal and AssumeUniversal exclude each other",
+        ),
+        *(
+            (
+                f'FormatDateTime([d], "RoundtripKind, {other}", "yyyy", "yyyy")',
+                20,
+                "RoundtripKind excludes AssumeLocal, AssumeUniversal and AdjustToUniversal",
+            )
+            for other in ("AssumeLocal", "AssumeUniversal", "AdjustToUniversal")
         ),
         (
             'FormatDateTime([d], , "yyyy-q\'", "yyyy")',
@@ -206,6 +378,16 @@ def test_styles_are_dotnets() -> None:
             31,
             "the output asks for the day, which the input format does not hold",
         ),
+        (
+            'FormatDateTime([d], , "HH:mm", "MM-dd HH")',
+            31,
+            "the output asks for the day, which the input format does not hold",
+        ),
+        (
+            'FormatDateTime([d], , "dddd d MMM", "dddd")',
+            36,
+            "the output asks for the year, which the input format does not hold",
+        ),
     ],
 )
 def test_format_date_time_is_checked_when_the_feed_is_loaded(text: str, position: int, message: str) -> None:
@@ -217,6 +399,12 @@ def test_a_time_or_a_day_of_the_year_can_be_rewritten_without_a_year() -> None:
     assert value('FormatDateTime([d], , "d MMM", "MM-dd")', d="29 Feb") == "02-29"
 
 
+def test_without_a_year_a_weekday_is_not_held_against_the_date() -> None:
+    days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    text = 'FormatDateTime([d], , "ddd d MMM", "MM-dd")'
+    assert [value(text, d=f"{day} 5 Jun") for day in days] == ["06-05"] * 7
+
+
 def test_formats_may_come_from_the_row() -> None:
     text = "FormatDateTime([d], , [in], [out])"
     assert value(text, d="2024-02-01", **{"in": "yyyy-MM-dd", "out": "d.M.yy"}) == "1.2.24"
@@ -224,6 +412,16 @@ def test_formats_may_come_from_the_row() -> None:
         "FormatDateTime: 'inputFormat' ([in]) or the output format cannot be used: a format of the single letter 'q'"
         " does not exist in .NET; write %q"
     )
+
+
+def test_a_date_of_spaces_alone_is_missing() -> None:
+    for text in ('FormatDateTime([d], , "yyyy", "yyyy")', "CDate([d])", 'DateAdd("d", 1, [d])', "NumFromDate([d])"):
+        assert value(text, d=" \t") is None
+
+
+def test_styles_hold_for_formats_from_the_row_too() -> None:
+    text = 'FormatDateTime([d], "AllowInnerWhite", [in], [out])'
+    assert value(text, d="1 . 2.2024", **{"in": "d.M.yyyy", "out": "yyyy-MM-dd"}) == "2024-02-01"
 
 
 def test_a_date_that_is_missing_stays_missing() -> None:
@@ -249,10 +447,34 @@ def test_a_date_that_is_missing_stays_missing() -> None:
         ("Monday, March 16, 2020 1:02 pm", "3/16/2020 1:02:00 PM"),
         ("Mon, 16 Mar 2020 13:04:07 GMT", "3/16/2020 1:04:07 PM"),
         (" 2020-03-16 ", "3/16/2020 12:00:00 AM"),
+        ("2020-03-16T11:59:59", "3/16/2020 11:59:59 AM"),
+        ("2020-03-16T12:00:00", "3/16/2020 12:00:00 PM"),
+        ("3/16/2020 12:00 am", "3/16/2020 12:00:00 AM"),
+        ("3/16/2020 12:30 Pm", "3/16/2020 12:30:00 PM"),
+        ("3/16/2020 1:30 pM", "3/16/2020 1:30:00 PM"),
+        ("2020-03-16T00:00:00.5", "3/16/2020 12:00:00 AM"),
+        ("2020-03-16 00:00+14:00", "3/15/2020 10:00:00 AM"),
+        ("2020-03-16 00:00 -1400", "3/16/2020 2:00:00 PM"),
+        ("2020-03-16 00:00 UTC", "3/16/2020 12:00:00 AM"),
+        ("5 May 2020", "5/5/2020 12:00:00 AM"),
+        ("Thursday, 31 December 2020", "12/31/2020 12:00:00 AM"),
     ],
 )
 def test_cdate_reads_common_forms_as_utc(source: str, expected: str) -> None:
     assert value("CDate([d])", d=source) == expected
+
+
+def test_a_date_is_read_without_a_format_to_100_nanoseconds() -> None:
+    wall = datetime(2020, 3, 16, 23, 59, 59, 123456)  # noqa: DTZ001  # as .NET keeps it
+    for source, tick in (("2020-03-16T23:59:59.1234567Z", 7), ("2020-03-16 11:59:59.123456 PM", 0)):
+        assert read_date(source) == Moment(wall=wall, tick=tick, zone=Zone.UTC)
+    half = datetime(2020, 3, 16, 0, 0, 0, 500_000)  # noqa: DTZ001  # as .NET keeps it
+    assert read_date("2020-03-16T00:00:00.5") == Moment(wall=half, zone=Zone.UTC)
+
+
+def test_now_is_the_landing_time_in_utc() -> None:
+    landed = datetime(2026, 11, 24, 1, 30, tzinfo=timezone(timedelta(hours=2)))
+    assert now_text(landed) == "11/23/2026 11:30:00 PM"
 
 
 @pytest.mark.parametrize(
@@ -266,6 +488,15 @@ def test_cdate_reads_common_forms_as_utc(source: str, expected: str) -> None:
         "Tue, 16 Mar 2020",
         "2020-03-16T25:00:00",
         "13:00 PM",
+        "3/16/2020 13:00 PM",
+        "3/16/2020 0:30 AM",
+        "2020-03-16x",
+        "2020-03-16 00:00+14:01",
+        "2020-03-16 00:00-01:60",
+        "2020-03-16 00:60",
+        "0000-01-01",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
     ],
 )
 def test_cdate_never_guesses(source: str) -> None:
@@ -286,9 +517,24 @@ def test_cdate_never_guesses(source: str) -> None:
         ('DateDiff("ww", "2024-11-23", "2024-11-24")', "1"),
         ('DateDiff("ww", "2024-11-24", "2024-11-30")', "0"),
         ('DateDiff("ww", "2024-11-24", "2024-11-23")', "-1"),
+        ('DateDiff("ww", "2024-11-23T00:00:01", "2024-11-24T00:00:00")', "0"),
+        ('DateDiff("ww", "2024-11-23T00:00:00", "2024-11-24T00:00:01")', "1"),
+        ('DateDiff("ww", "2024-02-29", "2023-12-31T23:59:59")', "-7"),
+        ('DateDiff("ww", "2024-02-29", "2000-03-01T12:30:15")', "-1251"),
         ('DateDiff("d", "2024-01-01T23:00:00", "2024-01-02T22:59:59")', "0"),
         ('DateDiff("d", "2024-01-02T23:00:00", "2024-01-01T22:59:59")', "-1"),
         ('DateDiff("h", "2024-01-01T00:30:00", "2024-01-01T02:29:59")', "1"),
+        ('DateDiff("s", "2024-01-01T00:00:00.0000001", "2024-01-01T00:00:01")', "0"),
+        ('DateDiff("s", "2024-01-01T00:00:00.0000001", "2024-01-01T00:00:01.0000001")', "1"),
+        ('DateDiff("s", "2024-01-01T00:00:01.0000001", "2024-01-01T00:00:00")', "-1"),
+        ('DateDiff("s", "2024-01-01T00:00:00", "2024-01-01T00:00:00.9999999")', "0"),
+        ('DateDiff("s", "0001-01-01", "9999-12-31T23:59:59")', "315537897599"),
+        ('DateDiff("n", "2024-01-01T00:00:30", "2024-01-01T00:02:29")', "1"),
+        ('DateDiff("ww", "0001-01-01", "9999-12-31")', "521722"),
+        ('DateAdd("d", -1, "0001-01-02")', "1/1/0001 12:00:00 AM"),
+        ('DateAdd("m", 1, "9999-11-30")', "12/30/9999 12:00:00 AM"),
+        ('DateAdd("m", -12, "0002-01-31")', "1/31/0001 12:00:00 AM"),
+        ('DateAdd("ww", 2, "2024-02-20")', "3/5/2024 12:00:00 AM"),
         ("DateFromNum(0)", "1/1/1601 12:00:00 AM"),
         ('NumFromDate("1601-01-01T00:00:00.0000001Z")', "1"),
     ],

@@ -104,6 +104,25 @@ def test_faults_of_every_kind_come_together_sorted_by_line() -> None:
         ("empty: {nickName: null}", "line 4, column 9: 'nickName' is not in the mapping"
          " (put it there, or delete the line)"),
         ("empty: {externalId: null}", "line 4, column 9: externalId must have a value in every row (delete the line)"),
+        ('  title: "[A]"\ndefaults: {title: x, TITLE: y}', "line 5, column 22: 'TITLE' has a default already"
+         " (delete one of the two lines)"),
+        ("  title: '[A]'\ndefaults: {title: '[B]'}", "line 5, column 12: a default is a constant"
+         " (use Coalesce in the mapping for an expression)"),
+        ('  active: "[A]"\ndefaults: {active: maybe}', "line 5, column 20: the constant is not of the type Boolean,"
+         ' which active is (map every word to "True" or "False", for example with Switch, or correct it in the HR'
+         " system)"),
+        ('  active: "[A]"\nempty: {active: null}', "line 5, column 9: active must have a value in every row"
+         " (delete the line)"),
+        ('  emails[type eq "work"].value: "[A]"\nempty: {\'emails[type eq "work"].value\': null}',
+         "line 5, column 9: Entra cannot clear 'emails' by null (delete the line)"),
+        (f"  title: {'x' * 65_537}", "line 4, column 10: the constant is longer than 65,536 characters"
+         " (shorten it, for example with Left)"),
+        ("defaults: {'emails.value': x}", "line 4, column 12: 'emails' holds several values"
+         ' (say which one: emails[type eq "work"].value)'),
+        ('  roles[primary eq true].value: x\n  roles[type eq "a"].value: y\n  roles[type eq "a"].primary: true\n'
+         '  roles[type eq "b"].value: z\n  roles[type eq "b"].primary: true',
+         "line 5, column 3: two of 'roles' are primary (leave primary: true with one of them)"),
+        ("where: Joined([A])", "line 4, column 8: there is no function 'Joined' (did you mean Join?)"),
         ("where: x", "line 4, column 8: 'where' is not an expression"
          ' (write an expression, such as IsPresent([WorkerID]) or [Country] = "DE")'),
         ("where: IsPresent(\"x\")", "line 4, column 8: 'where' reads no column (delete it, or name a column)"),
@@ -136,6 +155,30 @@ def test_a_fault_of_the_mapping_is_explained_in_its_place(line: str, expected: s
 def test_a_feed_says_who_a_person_is(mapping: str, expected: list[str]) -> None:
     found = faults(f"endpoint: {ENDPOINT}\nmapping:\n  {mapping}\n")
     assert [fault.split(" (write Join")[0] for fault in found] == [fault.split(" (write Join")[0] for fault in expected]
+
+
+@pytest.mark.parametrize("path", ["externalId", "EXTERNALID", "urn:ietf:params:scim:schemas:core:2.0:User:externalId"])
+def test_an_external_id_that_cannot_be_read_is_one_fault(path: str) -> None:
+    assert len(faults(f"endpoint: {ENDPOINT}\nmapping:\n  {path}: [WorkerID]\n  title: x\n")) == 1
+    found = faults(f"endpoint: {ENDPOINT}\nmapping:\n  {path}: Joined([WorkerID])\n")
+    assert [fault.rpartition(": ")[2] for fault in found] == ["there is no function 'Joined' (did you mean Join?)"]
+
+
+def test_one_primary_of_each_attribute_is_well() -> None:
+    loaded = load(
+        HEAD + '  emails[primary eq true].value: "[A]"\n  roles[primary eq true].value: x\n'
+        '  emails[primary eq false].value: "[B]"\n  emails[type eq "x"].value: "[C]"\n'
+        '  emails[type eq "x"].primary: "[D]"\n'
+    )
+    assert loaded.mapping.columns == ("WorkerID", "A", "B", "C", "D")
+
+
+def test_a_lookup_file_that_is_missing_is_no_reason_to_call_its_table_unknown() -> None:
+    text = HEAD + '  title: Lookup([A], , "T")\n  nickName: Lookup([A], , "U")\nlookup: {T: {file: t.csv}}\n'
+    assert faults(text, {}) == [
+        "line 5, column 27: there is no lookup table 'U' (known: T)",
+        "line 6, column 10: there is no file 't.csv' (put it into the feed file's folder)",
+    ]
 
 
 def test_an_expressions_fault_has_its_column_in_every_style_of_quotes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,6 +124,114 @@ def test_what_a_path_cannot_name_is_explained(text: str, message: str, advice: s
     with pytest.raises(PathError) as caught:
         parse_path(text, DECLARED)
     assert (caught.value.message, caught.value.advice) == (message, advice)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("accountEnabled", "active"),
+        ("City", 'addresses[type eq "work"].locality'),
+        ("CompanyName", f"{ENTERPRISE}:organization"),
+        ("EmployeeID", "externalId"),
+        ("FirstName", "name.givenName"),
+        ("JobTitle", "title"),
+        ("LastName", "name.familyName"),
+        ("mail", 'emails[type eq "work"].value'),
+        ("Manager", f"{ENTERPRISE}:manager.value"),
+        ("mobile", 'phoneNumbers[type eq "mobile"].value'),
+        ("phone", 'phoneNumbers[type eq "work"].value'),
+        ("state", 'addresses[type eq "work"].region'),
+        ("surname", "name.familyName"),
+        ("userPrincipalName", "userName"),
+    ],
+)
+def test_what_others_call_an_attribute_is_known(name: str, path: str) -> None:
+    with pytest.raises(PathError) as caught:
+        parse_path(name, {})
+    assert caught.value.advice == f"write {path}"
+    assert str(parse_path(path, {})) == path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"urn:x:{'y' * 10}", "'urn:x' is not a URN with an attribute's name after it"),
+        ("urn:-x:y:A", "'urn:-x:y' is not a URN with an attribute's name after it"),
+        (f"urn:{'x' * 33}:y:A", f"'urn:{'x' * 33}:y' is not a URN with an attribute's name after it"),
+        ("urn:x y:z:A", "'urn:x y:z' is not a URN with an attribute's name after it"),
+        ("urn:x:y:1A", "'1A' is not the name of a custom attribute"),
+        ("urn:x:y:", "'' is not the name of a custom attribute"),
+        ('emails[type eq "a"]x.value', """'emails[type eq "a"]x.value' is not an attribute path"""),
+        ('emails[type eq "a].value', '[type eq "a] is not a filter that a mapping can use'),
+        ('emails[type eq "a" and].value', '[type eq "a" and] joins conditions with something else than and'),
+        ('emails[type eq ""].value', "'type' is compared with something that is no text"),
+        ('emails[type eq "\\n"].value', "'type' is compared with something that is no text"),
+        ("emails[type eq 5].value", "'type' is compared with something that is no text"),
+        ("emails[type eq true].value", "'type' is compared with something that is no text"),
+        ('emails[primary eq "yes"].value', "'primary' is true or false"),
+        ("title .x", "'title .x' is not an attribute path"),
+    ],
+)
+def test_what_is_no_path_at_all_is_refused(text: str, message: str) -> None:
+    with pytest.raises(PathError) as caught:
+        parse_path(text, {})
+    assert caught.value.message == message
+    assert str(caught.value) == f"{message} ({caught.value.advice})"
+
+
+def test_a_filter_may_be_written_freely() -> None:
+    for text in (
+        'emails[ type  EQ "work"  And primary eq "TRUE" ].value',
+        'emails[type eq "work" and primary eq True].value',
+        'EMAILS[TYPE eq "work"\tand PRIMARY eq true].VALUE',
+    ):
+        assert str(parse_path(text, {})) == 'emails[type eq "work" and primary eq true].value'
+    assert parse_path('ims[type eq "é\\u00e9\\\\"].value', {}).where == (("type", "éé\\"),)
+    assert parse_path(f"urn:{'x' * 32}:y:A", {}).urn == f"urn:{'x' * 32}:y"
+
+
+PERSON: dict[str, Any] = {
+    "title": "Boss",
+    "name": {"givenName": "Ann"},
+    "emails": [{"type": "home", "value": "h"}, {"type": "work", "primary": True, "value": "w"}],
+    ENTERPRISE: {"department": "Sales", "manager": {"value": "8"}},
+    CONTOSO: {"Grade": 7},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "container", "value"),
+    [
+        ("title", (), "Boss"),
+        ("nickName", (), None),
+        ("name.givenName", ("name",), "Ann"),
+        ("name.familyName", ("name",), None),
+        ('emails[type eq "work"].value', ("emails",), "w"),
+        ('emails[primary eq true and type eq "work"].value', ("emails",), "w"),
+        ('emails[primary eq true and type eq "home"].value', ("emails",), None),
+        ('emails[type eq "home"].display', ("emails",), None),
+        ('phoneNumbers[type eq "work"].value', ("phoneNumbers",), None),
+        (f"{ENTERPRISE}:department", (ENTERPRISE,), "Sales"),
+        (f"{ENTERPRISE}:manager.value", (ENTERPRISE, "manager"), "8"),
+        (f"{CONTOSO}:Grade", (CONTOSO,), 7),
+        (f"{CONTOSO}:HireDate", (CONTOSO,), None),
+        ("urn:contoso:other:Grade", ("urn:contoso:other",), None),
+    ],
+)
+def test_a_path_finds_its_value_in_a_user(path: str, container: tuple[str, ...], value: Any) -> None:
+    target = parse_path(path, {})
+    assert (target.container, target.find(PERSON)) == (container, value)
+
+
+def test_two_paths_are_the_same_value_whatever_their_case() -> None:
+    for one, other, same in (
+        ("urn:x:y:A", "URN:X:Y:a", True),
+        ("urn:x:y:A", "urn:x:y:B", False),
+        ("urn:x:y:A", "urn:x:z:A", False),
+        ("name.givenName", "name.familyName", False),
+        ("title", f"{scim.CORE_USER}:TITLE", True),
+    ):
+        assert (parse_path(one, {}).key == parse_path(other, {}).key) is same
 
 
 LABELS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)

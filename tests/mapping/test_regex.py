@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.mapping.dotnet.pattern import TimedOut, dotnet_pattern
+from connector.mapping.dotnet.faults import PatternError, TimedOut
+from connector.mapping.dotnet.pattern import dotnet_pattern
 from connector.mapping.dotnet.substitution import substitution
-from connector.mapping.dotnet.translation import PatternError
 
 from .evaluated import fault, refusal, value
 
@@ -145,14 +145,20 @@ def test_groups_are_checked_when_the_feed_is_loaded(text: str, position: int, me
     assert refusal(text)[:2] == (position, message)
 
 
-def test_a_catastrophic_pattern_cannot_hang_a_worker() -> None:
-    text = r'Replace([a], , "(a+)+$", , "", , )'
-    hostile = "a" * 5_000 + "b"
+@pytest.mark.parametrize(
+    ("text", "argument", "replaced"),
+    [
+        ('Replace([a], , "(a+)+$", , "", , )', "source", "x"),
+        ('Replace("", , "x(?<d>a+)+$", "d", , [a], )', "replacementAttributeName", "aaa"),
+    ],
+)
+def test_a_catastrophic_pattern_cannot_hang_a_worker(text: str, argument: str, replaced: str) -> None:
+    hostile = "x" + "a" * 5_000 + "b"
     started = time.process_time()
     found = fault(text, a=hostile)
-    assert str(found) == "Replace: 'source' ([a]) made the regular expression run too long"
+    assert str(found) == f"Replace: '{argument}' ([a]) made the regular expression run too long"
     assert time.process_time() - started < 5
-    assert value(text, a="xaaa") == "x"
+    assert value(text, a="xaaa") == replaced
 
 
 def test_many_rows_that_run_out_of_time_are_given_less() -> None:

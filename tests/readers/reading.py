@@ -10,7 +10,7 @@ import pytest
 
 from connector.feed.file_options import FileOptions
 from connector.readers import BadRow, ScimTable, Table, open_drop
-from connector.vocabulary.errors import DropUnusable
+from connector.vocabulary.errors import DropUnusable, Fault
 
 
 def table_of(data: bytes, *, name: str = "drop", wanted: tuple[str, ...] = (), **options: Any) -> Table | ScimTable:
@@ -34,6 +34,17 @@ def unusable(data: bytes, *, name: str = "drop", wanted: tuple[str, ...] = (), *
     assert caught.value.name == name
     (fault,) = caught.value.faults
     return fault.message
+
+
+def faults_of(data: bytes, *, name: str = "drop", wanted: tuple[str, ...] = (), **options: Any) -> list[Fault]:
+    """Everything that is wrong with a drop and its rows, as a person is told of it."""
+    faults: list[Fault] = []
+    try:
+        table = table_of(data, name=name, wanted=wanted, **options)
+        faults.extend(item.fault for item in table if isinstance(item, BadRow))
+    except DropUnusable as unusable:
+        faults += unusable.faults
+    return faults
 
 
 def zipped(**files: bytes) -> bytes:

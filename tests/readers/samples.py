@@ -9,7 +9,7 @@ from typing import Any
 
 import openpyxl
 
-from connector.feed import FileOptions
+from connector.feed.file_options import FileOptions
 from connector.readers import open_drop
 from connector.vocabulary.errors import DropUnusable
 from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from connector.readers import BadRow, Table
 from connector.readers.text import BLOCK
-from tests.readers.reading import rows_of, table_of, unusable
+from connector.vocabulary.errors import DropUnusable, Fault
+from tests.readers.reading import faults_of, rows_of, table_of, unusable
 
 TOO_FEW = "the row has 1 field where the header has 2"
 
@@ -106,8 +107,8 @@ def test_an_unclosed_quote_spoils_its_row_alone() -> None:
 
 
 def test_an_unclosed_quote_spoils_its_row_alone_in_a_long_file() -> None:
-    lines = [f"{n},name" for n in range(1, 60_001)]
-    lines[9] = '10,"name'
+    lines = [f"{n},{'name' * 30}" for n in range(1, 2_001)]
+    lines[9] = f'10,"{"name" * 30}'
     rows = rows_of("\n".join(["id,name", *lines]).encode())
     assert rows[9] == "a quote that opens in this row is never closed"
     assert rows[:9] + rows[10:] == [line.split(",") for line in lines[:9] + lines[10:]]
@@ -212,6 +213,227 @@ def test_a_trailers_count_is_checked() -> None:
 def test_a_trailer_longer_than_a_block_is_held_back() -> None:
     trailer = b"".join(b"T%d %s\n" % (n, b"x" * 1_000) for n in range(200))
     assert rows_of(b"id,name\n1,a\n" + trailer, footer=200) == [["1", "a"]]
+
+
+NAMES = "the first row must name the columns, or list them under file: header"
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b",,\n1,2,3\n", Fault(message="the header row has no column names", advice=NAMES)),
+        (
+            b"id,name,id\n1,2,3\n",
+            Fault(
+                message="two columns have the same name, 'id' (columns 1 and 3)",
+                advice="rename one of them in the export",
+                column="id",
+            ),
+        ),
+        (
+            b'id,"name\n1,2\n',
+            Fault(
+                message="a quote in the header row is never closed, or not doubled",
+                advice="correct the header row, or file: quote",
+            ),
+        ),
+        (
+            b"id,na\0me\n" + b"1,abcdefg\n" * 10,
+            Fault(message="the header row cannot be decoded", advice="say file: encoding in the feed file"),
+        ),
+        (
+            b"id," + b"x" * 5_000_000 + b"\n1,2\n",
+            Fault(message="the header row cannot be decoded", advice="say file: encoding in the feed file"),
+        ),
+        (
+            b"id;a,b\n1;2,3\n",
+            Fault(
+                message="the delimiter could be ',' or ';': each gives all rows the same number of fields",
+                advice="say file: delimiter in the feed file",
+            ),
+        ),
+        (b"\n", Fault(message="the file is empty", advice="if nobody is to be changed, send the header row alone")),
+    ],
+)
+def test_a_header_that_cannot_be_used_comes_with_what_to_do(data: bytes, fault: Fault) -> None:
+    assert faults_of(data) == [fault]
+
+
+REPEATED = Fault(message="the row repeats the header", advice="were two files joined? send them one by one")
+LINES = ["id,name", "1,a", "2", "3,b,c", "id,name", "", "4, d \t", "id,x", "6\0,f", "7,\xe9", "8,g", "9,h,\xff"]
+SAID: list[list[str] | Fault] = [
+    ["1", "a"],
+    Fault(message="the row has 1 field where the header has 2", advice="fill the row up with empty fields"),
+    Fault(message="the row has 3 fields where the header has 2", advice="quote the values that hold the delimiter"),
+    REPEATED,
+    ["4", " d \t"],
+    ["id", "x"],
+    Fault(message="the value has a NUL character", advice="correct the export", column="id"),
+    Fault(
+        message="the value has bytes that are not in the file's encoding",
+        advice="correct the export, or file: encoding",
+        column="name",
+    ),
+    ["8", "g"],
+    Fault(
+        message="the value has bytes that are not in the file's encoding",
+        advice="correct the export, or file: encoding",
+    ),
+]
+
+
+@pytest.mark.parametrize("quoted", [0, 1, 40])
+@pytest.mark.parametrize("spoilt", [False, True])
+@pytest.mark.parametrize(("before", "end"), [(0, "\n"), (0, "\r\n"), (0, "\r"), (3, "\n"), (17_000, "\n")])
+def test_rows_are_the_same_however_many_have_quotes(quoted: int, before: int, end: str, *, spoilt: bool) -> None:
+    header, *lines = LINES if spoilt else [line for line in LINES if line.isascii() and "\0" not in line]
+    said = SAID if spoilt else [*SAID[:6], ["8", "g"]]
+    more = [[f"q{number}", 'x"'] for number in range(quoted)]
+    text = end.join([header, *["0,z"] * before, *lines, *(f'"{first}","x"""' for first, _ in more), ""])
+    table = table_of(text.encode("latin-1"), encoding="utf-8", delimiter=",", quote='"')
+    found = [(row.number, row.fault) if isinstance(row, BadRow) else row for row in table]
+    assert found == list(enumerate([*[["0", "z"]] * before, *said, *more], start=1))
+    assert table.notes == ()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_row_of_quotes_is_read_whole_across_the_seams_of_blocks(end: str) -> None:
+    for length in range(BLOCK - 8, BLOCK + 4):
+        filler = "x" * (length - len(f"id,name{end}1,{end}"))
+        text = f'id,name{end}1,{filler}{end}2,"a{end}""b"""{end}3,c{end}'
+        assert rows_of(text.encode()) == [["1", filler], ["2", f'a{end}"b"'], ["3", "c"]]
+
+
+def test_a_spoilt_character_before_the_seam_spoils_the_row_that_goes_on_after_it() -> None:
+    for length in range(BLOCK - 40, BLOCK):
+        filler = "x" * (length - len("id,name\n1,\n"))
+        text = f'id,name\n1,{filler}\n2,"a\0\n{"b" * 40}"\n3,c\n'
+        assert rows_of(text.encode()) == [["1", filler], "the value has a NUL character", ["3", "c"]]
+
+
+def test_only_a_byte_order_mark_at_the_beginning_of_a_line_is_left_out() -> None:
+    for quoted in ("4,d", '"4","d"'):
+        table = table_of(f"id,name\n1,a\ufeffb\n{quoted}\n".encode())
+        assert (list(table), table.notes) == ([(1, ["1", "a\ufeffb"]), (2, ["4", "d"])], ())
+
+
+def test_a_quote_that_runs_on_beyond_what_can_be_held_spoils_its_row_alone() -> None:
+    line = "y" * 100_000
+    text = "\n".join(["id,name", "0,a", f'1,"{line}', *[line] * 45, '"', "2,b", ""])
+    never = "a quote that opens in this row is never closed"
+    assert rows_of(text.encode()) == [["0", "a"], never, *[TOO_FEW] * 45, never, ["2", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "after", "expected"),
+    [
+        ("id,name", '1,"{}"', "2,b", ["a field has more than 131,072 characters", ["2", "b"]]),
+        ("name", '"{}"', "b", ["a field has more than 131,072 characters", ["b"]]),
+    ],
+)
+def test_a_long_field_of_many_lines_is_one_row_wherever_it_stands(
+    header: str, row: str, after: str, expected: list[object]
+) -> None:
+    first = ["0", "a"] if "," in header else ["a"]
+    text = "\n".join([header, ",".join(first), row.format("9\n" * 66_000), after, ""])
+    assert rows_of(text.encode(), delimiter=",") == [first, *expected]
+
+
+def test_a_long_field_that_is_never_closed_is_said_to_be_so() -> None:
+    never = "a quote that opens in this row is never closed"
+    lines = ["9" * 100] * 1_400
+    text = "\n".join(["name", '"9', *lines, ""])
+    assert rows_of(text.encode(), delimiter=",") == [never, *[[line] for line in lines]]
+    malformed = "\n".join(["id,name", '1,"9', *lines, '"x,2', ""])
+    assert rows_of(malformed.encode())[0] == never
+
+
+@pytest.mark.parametrize(
+    ("data", "skip", "columns"),
+    [
+        (b"sep=,\r\nid;a,b\r\n1;2,3\r\n", 0, ("id;a", "b")),
+        (b'"sep=;"\nid;a,b\n1;2,3\n', 0, ("id", "a,b")),
+        (b"SEP=|\nid|a\n1|2\n", 0, ("id", "a")),
+        (b"sep=;\nReport\nid;a,b\n1;2,3\n", 2, ("id", "a,b")),
+        (b"\n\r\nid,name\n1,a\n", 0, ("id", "name")),
+    ],
+)
+def test_a_header_comes_after_a_separator_line_and_blank_lines(
+    data: bytes, skip: int, columns: tuple[str, ...]
+) -> None:
+    table = table_of(data, skip=skip)
+    assert (table.columns, len(list(table))) == (columns, 1)
+
+
+def test_a_separator_line_is_that_alone() -> None:
+    assert table_of(b"sep=;;\n1;2;3\n").columns == ("sep=", "", "")
+    assert table_of(b"sep;a\n1;2\n").columns == ("sep", "a")
+
+
+def test_a_line_of_spaces_is_no_blank_line() -> None:
+    assert unusable(b"  \nid,name\n1,a\n") == "the header row has no column names"
+
+
+def test_a_file_of_preamble_and_blank_lines_has_no_header() -> None:
+    assert faults_of(b"Report\n\n\n", skip=1) == [Fault(message="the file has no header row", advice=NAMES)]
+
+
+def test_what_is_wrong_with_the_file_is_said_to_who_looks_at_few_columns_too() -> None:
+    table = table_of(b"id,name\n1,a\nT2\n", name="people.csv", footer={"lines": 1, "count": "T([0-9])"})
+    assert isinstance(table, Table)
+    with pytest.raises(DropUnusable) as caught:
+        list(table.leading(1))
+    message = "the trailer states 2 rows, but the file has 1; the file could be read up to row 1"
+    assert (caught.value.name, caught.value.faults[0].message) == ("people.csv", message)
+
+
+def test_what_is_wrong_with_quotes_comes_with_what_to_do() -> None:
+    data = b'id,name\n1,a\n2,"b\n3,"c"d\n4,e\n5,"f\n6,g\n7,' + b"h" * 131_073 + b"\n8,i\n"
+    malformed = Fault(
+        message="text follows a closing quote, or a quote that opens in this row is closed in another",
+        advice="double the quotes that are part of a value",
+    )
+    never = Fault(
+        message="a quote that opens in this row is never closed",
+        advice="close it, or double it if it is part of the value",
+    )
+    long = Fault(
+        message="a field has more than 131,072 characters", advice="no attribute holds as much: correct the export"
+    )
+    rows = list(table_of(data))
+    assert [row.fault if isinstance(row, BadRow) else row for row in rows] == [
+        (1, ["1", "a"]), malformed, malformed, (4, ["4", "e"]), never, (6, ["6", "g"]), long, (8, ["8", "i"])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("quote", ['"', "'", "none"])
+def test_the_longest_field_is_read(quote: str) -> None:
+    field = "x" * 131_072
+    for mark in {"", quote} - {"none"}:
+        for more, expected in (("", ["1", field]), ("x", "a field has more than 131,072 characters")):
+            data = f"id,name\n1,{mark}{field}{more}{mark}\n2,b\n".encode()
+            assert rows_of(data, delimiter=",", quote=quote) == [expected, ["2", "b"]]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 9])
+def test_who_looks_at_few_columns_is_given_those_of_every_row(count: int) -> None:
+    lines = ["a,b,c,d,e,f,g,h", "1,2,3,4,5,6,7,8", "a,b,c,d,e,f,g,h", "a,2,3,4,5,6,7,8", "", "1,2", "9,2,3,4,5,6,7,8"]
+    for more in ([], ['"1",2,3,4,5,6,7,8'], ['"1","2","3","4","5","6","7","8"'] * 9):
+        data = "\n".join([*lines, *more]).encode()
+        whole, some = table_of(data), table_of(data)
+        assert isinstance(some, Table)
+        for row, part in zip(whole, some.leading(count), strict=True):
+            if isinstance(row, BadRow):
+                assert part == row
+            else:
+                assert isinstance(part, tuple)
+                assert (part[0], part[1][:count]) == (row[0], row[1][:count])
+
+
+def test_who_looks_at_few_columns_of_many_is_given_no_more_than_one_piece_beside_them() -> None:
+    table = table_of(b"a,b,c,d,e,f,g,h\n1,2,3,4,5,6,7,8\n")
+    assert isinstance(table, Table)
+    assert list(table.leading(2)) == [(1, ["1", "2", "3,4,5,6,7,8"])]
 
 
 @given(

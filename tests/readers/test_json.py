@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.readers.text import BLOCK
-from tests.readers.reading import rows_of, table_of, unusable
+from connector.vocabulary.errors import Fault
+from tests.readers.reading import faults_of, rows_of, table_of, unusable
 
 NO_OBJECT = "the record is no JSON object"
 
@@ -28,9 +29,40 @@ def test_nested_values_are_columns_by_path() -> None:
     assert rows_of(data, wanted=columns) == [["x", "A", "B", None, None, "dotted"]]
 
 
+def test_a_number_in_a_path_takes_one_of_a_list() -> None:
+    data = b'[{"a": ["x", "y"], "b": {"0": "z"}, "c": "text"}]'
+    wanted = ("a", "a.0", "a.1", "a.2", "a.01", "a.-1", "a.\u00b2", "a.999999999", "a.0000000001", "b.0", "c.0", "d.0")
+    assert rows_of(data, wanted=wanted) == [[["x", "y"], "x", "y", None, "y", None, None, None, None, "z", None, None]]
+
+
+def test_a_members_whole_name_comes_before_a_path_even_when_it_is_null() -> None:
+    assert rows_of(b'[{"a.b": null, "a": {"b": 1}}, {"a": {"b": 1}}]', wanted=("a.b",)) == [[None], ["1"]]
+
+
 def test_an_object_is_no_cell() -> None:
-    rows = rows_of(b'[{"a": {"b": 1}}, {"a": [{"b": 1}]}, {"a": [[1]]}, {"a": "x"}]', wanted=("a",))
-    assert rows == ["the value is an object", "the value is an object", "the value is a list of lists", ["x"]]
+    def fault(what: str, column: str) -> Fault:
+        advice = f"name one of its values, as in [{column}.…]"
+        return Fault(message=f"the value is {what}", advice=advice, column=column)
+
+    data = b"""[{"a": {"b": 1}}, {"a": [{"b": 1}]}, {"a": [[1]]}, {"a": "x"}, {"a": "x", "c": [[]]},
+                {"a": {}, "c": [[1]]}, {"a": [1, ["\\u0000"]]}]"""
+    assert faults_of(data, wanted=("a", "c")) == [
+        fault("an object", "a"),
+        fault("an object", "a"),
+        fault("a list of lists", "a"),
+        fault("a list of lists", "c"),
+        fault("an object", "a"),
+        fault("a list of lists", "a"),
+    ]
+
+
+def test_a_spoilt_value_in_a_list_spoils_its_row_and_the_first_one_is_named() -> None:
+    data = (
+        rb'[{"a": "x", "b": ["y", "\u0000"]}, {"a": "\ud83d", "b": ["\u0000"]}, {"a": ["\ud83d", "\u0000"], "b": {}}]'
+    )
+    nul = Fault(message="the value has a NUL character", advice="correct the export", column="b")
+    half = Fault(message="the value has half of a surrogate pair", advice="correct the export", column="a")
+    assert faults_of(data, wanted=("a", "b")) == [nul, half, half]
 
 
 def test_what_is_no_object_does_not_stop_the_others() -> None:
@@ -48,6 +80,36 @@ def test_without_wanted_columns_they_are_those_of_the_first_records() -> None:
     table = table_of(data)
     assert table.columns == ("id", "job.title", "tags", "phones.0.value")
     assert list(table) == [(1, ["1", "x", ["a"], None]), (2, ["2", None, None, "5"])]
+
+
+def test_columns_are_the_paths_of_all_plain_values_and_lists_of_them() -> None:
+    data = b"""[{"a": {}, "b": [{}], "c": [1, {"d": 2}, {"d": 3}], "e": [], "f": {"g": {"h": 1}, "i": null},
+                 "j": [1, 2]}, {"j": 5, "a": {"k": true}}]"""
+    assert table_of(data).columns == ("c.1.d", "c.2.d", "e", "f.g.h", "f.i", "j", "a.k")
+
+
+def test_only_the_first_hundred_records_and_two_thousand_columns_are_looked_at() -> None:
+    records = [{"id": 1, f"c{number}": 1} for number in range(101)]
+    assert table_of(json.dumps(records).encode()).columns == ("id", *(f"c{number}" for number in range(100)))
+    wide = [{f"c{number}": number for number in range(2_001)}]
+    table = table_of(json.dumps(wide).encode())
+    assert table.columns == tuple(f"c{number}" for number in range(2_000))
+    assert rows_of(b'[7, {"a": 1}]') == [NO_OBJECT, ["1"]]
+
+
+def test_a_wanted_column_is_given_once() -> None:
+    assert table_of(b'[{"a": 1, "b": 2}]', wanted=("b", "a", "b")).columns == ("b", "a")
+
+
+def test_columns_that_no_record_has_are_noted_in_their_order_where_there_are_records() -> None:
+    for data, notes in (
+        (b"[]", ()),
+        (b'[{"a": null}]', tuple(f"no record has a value for the column {name!r}" for name in ("c", "b", "a"))),
+        (b'[{"a": ""}, {"b": [null]}]', ("no record has a value for the column 'c'",)),
+    ):
+        table = table_of(data, wanted=("c", "b", "a"))
+        list(table)
+        assert table.notes == notes
 
 
 def test_a_column_that_no_record_has_is_noted() -> None:
@@ -132,6 +194,116 @@ def test_a_malformed_line_does_not_stop_the_others() -> None:
         "NaN is no JSON value",
         "the JSON values are nested too deeply",
         ["6"],
+    ]
+
+
+def test_what_is_wrong_with_json_comes_with_what_to_do() -> None:
+    lines = [b'{"a": 1}', b'{"a": 2', b"[1]", b'{"a": NaN}', b'{"a":' * 100_000, b'{"a": "' + b"x" * 5_000_000 + b'"}']
+    assert faults_of(b"\n".join(lines), name="x.jsonl", wanted=("a",)) == [
+        Fault(
+            message="malformed JSON: Expecting ',' delimiter",
+            advice="JSON Lines has one whole object a line",
+        ),
+        Fault(message=NO_OBJECT, advice="correct the export"),
+        Fault(message="NaN is no JSON value", advice="correct the export"),
+        Fault(message="the JSON values are nested too deeply", advice="correct the export"),
+        Fault(message="the line has more than 4,194,304 characters", advice="correct the export"),
+    ]
+    assert faults_of(b'[{"a": 1}, 2]', wanted=("a",)) == [Fault(message=NO_OBJECT, advice="correct the export")]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message", "advice"),
+    [
+        (b'[{"a": 1}', {}, "the JSON text ends too early", "the file arrived in part: send it again"),
+        (b'[{"a": 1}, {"a": "2', {}, "the JSON text ends too early, or is malformed at its end", "send the file again"),
+        (b'[{"a": 1} {"a": 2}]', {}, "malformed JSON: , or ] is missing", "correct the export"),
+        (
+            b'[{"a": 1}, {"a": 2 "b": 3, "c": 444444444}]',
+            {},
+            "malformed JSON: Expecting ',' delimiter",
+            "correct the export",
+        ),
+        (b'{"v": [{"a": 1}], 7: 8}', {}, "malformed JSON: a member's name is missing", "correct the export"),
+        (
+            b'[{"a": 1}] x',
+            {},
+            "something follows the end of the JSON text",
+            "for one record a line, say file: format: jsonl",
+        ),
+        (
+            b'{"v": [{"a": 1}], "w": [{"a": 1}]}',
+            {},
+            "the lists 'v' and 'w' could both be the rows",
+            "file: record names the right one",
+        ),
+    ],
+)
+def test_json_that_breaks_off_says_how_far_it_was_read(
+    data: bytes, options: dict[str, str], message: str, advice: str
+) -> None:
+    assert faults_of(data, wanted=("a",), **options) == [
+        Fault(message=f"{message}; the file could be read up to row 1", advice=advice)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message", "advice"),
+    [
+        (b'{"a": 1}', {}, "the file has no list of records", "file: record names the list whose items are the rows"),
+        (
+            b'{"a": [1], "b": []}',
+            {},
+            "the file has no list of records",
+            "file: record names the list whose items are the rows",
+        ),
+        (
+            b'{"a": {"b": 1}}',
+            {"record": "a.c"},
+            "the file has no member 'c', which file: record names",
+            "correct file: record in the feed file",
+        ),
+        (
+            b'{"a": {"b": 1}}',
+            {"record": "a.b"},
+            "file: record names something that is no list",
+            "name the list whose items are the rows",
+        ),
+        (
+            b'{"a": [1]}',
+            {"record": "a.b"},
+            "file: record names a member of something that is no object",
+            "name the list whose items are the rows",
+        ),
+        (
+            b'[{"a": "' + b"x" * 10_000_000 + b'"}]',
+            {},
+            "a value has more than 4,194,304 characters",
+            "file: record names the list whose items are the rows",
+        ),
+        (b"[" * 200_000, {}, "the JSON values are nested too deeply", "correct the export"),
+    ],
+)
+def test_json_without_rows_says_why(data: bytes, options: dict[str, str], message: str, advice: str) -> None:
+    assert faults_of(data, wanted=("a",), **options) == [
+        Fault(message=f"{message}; before the first row", advice=advice)
+    ]
+
+
+def test_a_record_path_may_begin_with_a_dot_and_leads_past_other_members() -> None:
+    data = b'{"x": [{"a": 0}], "d": {"x": {"y": []}, "r": [{"a": 1}, {"a": 2}]}, "z": null}'
+    assert rows_of(data, wanted=("a",), record=".d.r") == [["1"], ["2"]]
+
+
+def test_a_trailers_count_is_checked_in_json_lines() -> None:
+    data = b'{"a": 1}\n\n{"a": 2}\n# 2\n'
+    footer = {"lines": 1, "count": "# ([0-9]+)"}
+    assert rows_of(data, name="x.jsonl", wanted=("a",), footer=footer) == [["1"], ["2"]]
+    assert faults_of(data.replace(b"# 2", b"# 3"), name="x.jsonl", wanted=("a",), footer=footer) == [
+        Fault(
+            message="the trailer states 3 rows, but the file has 2; the file could be read up to row 2",
+            advice="the file may have arrived in part: send it again",
+        )
     ]
 
 

@@ -20,6 +20,7 @@ from connector.sandbox.servers import PROJECT, Azurite, Sandbox, azurite_command
 from connector.sandbox.settings import CONTOSO, SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.limits import Limit
+from tests.account import PATIENCE
 from tests.sandbox.wire import SCIM, bulk, identity_url, person
 
 
@@ -104,7 +105,7 @@ def test_azurite_ends_when_its_starter_is_killed() -> None:
     ) as starter:
         assert starter.stdout is not None
         port = int(starter.stdout.readline())
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             starter.kill()
             try:
                 ended = connection.recv(1)
@@ -151,7 +152,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         base = lines[3].removeprefix("export GRAPH_BASE_URL=")
         report = httpx.get(f"{base}/sandbox/report", verify=False).json()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
     sandbox = SandboxSettings()
     principal, job = sandbox.jobs[0]
     assert lines == [
