@@ -22,6 +22,7 @@ from typing import get_args
 import pytest
 
 from connector import __main__ as command_line
+from connector.commands import COMMANDS as KNOWN_COMMANDS
 from connector.feed.file_options import FileOptions, Format
 from connector.feed.model import Feed
 from connector.mapping import load_feed
@@ -32,6 +33,8 @@ from connector.mapping.expressions.signatures import REFUSED, SIGNATURES
 from connector.mapping.expressions.values import IGNORE, Cell, ValueFault
 from connector.outside.settings import DEFAULTS, NAMES
 from connector.reporting.csv_files import OUTCOMES_HEADER, REJECTS_HEADER
+from connector.reporting.outcomes import outcome_of
+from connector.vocabulary.event import Event
 from connector.vocabulary.run import ProblemCode, State
 from connector.vocabulary.summary import Outcomes, Rows, Summary
 from tests.account import PATIENCE
@@ -40,7 +43,13 @@ from tests.rules.test_rooms import BESIDE, ROOMS
 ROOT = Path(__file__).parent.parent
 SAMPLES = Path(__file__).parent / "samples" / "docs"
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES = [*GUIDES, *sorted((ROOT / "docs").glob("*/**/*.md")), *sorted((ROOT / "infra").glob("**/*.md"))]
+PAGES = [
+    *GUIDES,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*/**/*.md")),
+    *sorted((ROOT / "infra").glob("**/*.md")),
+]
 
 # When the drop of the examples landed: what Now() gives.
 LANDED = datetime(2021, 8, 25, 17, 41, 18, tzinfo=UTC)
@@ -309,11 +318,77 @@ def test_the_table_of_rooms_has_the_order_that_the_code_is_held_to() -> None:
     assert table == [*reversed(ROOMS), tuple(BESIDE)]
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=name_of)
-def test_a_test_that_a_guide_names_exists(page: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_test_that_a_page_names_exists(page: Path) -> None:
     missing = []
     for path, test in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8")):
         file = ROOT / path
         if not file.is_file() or (test and f"def {test}(" not in file.read_text(encoding="utf-8")):
             missing.append((path, test))
     assert missing == []
+
+
+# Contracts, Entra's side, decisions
+
+
+def test_the_table_of_commands_has_every_command_and_says_what_its_help_says() -> None:
+    table = rows(ROOT / "docs" / "contracts.md", "command", "what it does", "ends with")
+    assert {codes(name)[0]: about for name, about, _ in table} == {
+        name: about for name, (_, about) in KNOWN_COMMANDS.items()
+    }
+
+
+def test_a_command_ends_only_with_codes_that_are_explained() -> None:
+    page = ROOT / "docs" / "contracts.md"
+    used = {code for row in rows(page, "command", "what it does", "ends with") for code in row[2].split(", ")}
+    assert used == {code for code, _ in rows(page, "exit code", "meaning")}
+
+
+def test_what_the_log_says_has_the_outcome_that_the_page_of_entra_states() -> None:
+    at = datetime(2026, 11, 24, tzinfo=UTC)
+    table = rows(ROOT / "docs" / "entra.md", "action", "status", "outcome")
+    said = {
+        (action, status): outcome.partition(",")[0]
+        for actions, statuses, outcome in table
+        for action in codes(actions) or ["whatever"]
+        for status in statuses.split(", ")
+    }
+    found = {
+        (action, status): outcome_of([Event(id="1", at=at, person="1", action=action, status=status)])[0].value
+        for action, status in said
+    }
+    assert said == found
+
+
+def test_the_index_of_decisions_has_every_page_by_its_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = dict(re.findall(r"^\| \[(.+?)\]\((.+?)\) \|", (folder / "README.md").read_text("utf-8"), re.MULTILINE))
+    pages = {page.name: page.read_text("utf-8") for page in folder.glob("*.md") if page.name != "README.md"}
+    assert {name: title for title, name in index.items()} == {
+        name: text.partition("\n")[0].removeprefix("# ") for name, text in pages.items()
+    }
+    assert [name for name, text in pages.items() if "**What would change our mind.**" not in text] == []
+
+
+def test_every_runtime_dependency_has_its_reason_and_its_cost() -> None:
+    table = rows(ROOT / "docs" / "decisions" / "dependencies.md", "package", "what for", "start", "when", "instead of")
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.partition("==")[0] for line in lines if line and not line.startswith("#")}
+    assert sorted(codes(row[0])[0] for row in table) == sorted(pinned)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_module_that_a_page_names_exists(page: Path) -> None:
+    folders = ("bench", "connector", "infra", "tests", "tools")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    there = [*(path.relative_to(ROOT).as_posix() for path in paths), "function_app.py"]
+    named = {name for code in codes(prose(page)) for name in re.findall(r"[\w./-]+\.py\b", code)}
+    assert [name for name in sorted(named) if not any(f"/{path}".endswith(f"/{name}") for path in there)] == []
+
+
+def test_every_target_of_the_makefile_says_what_it_makes() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z]+):", text, re.MULTILINE)
+    assert targets == re.findall(r"^([a-z]+):.*## \S", text, re.MULTILINE)
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert sorted(targets) == sorted(phony.split())

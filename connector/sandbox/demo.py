@@ -383,7 +383,7 @@ class Stage:
             more={
                 "Beside it": ".json, .outcomes.csv and .rejects.csv",
                 "Log": str((self.out / "demo.log").resolve()),
-                "Your own": f"python -m connector demo FILE --feed FEED.yaml{'' if exhibit.own else samples}",
+                "Your own": f"make demo FILE=people.csv FEED=employees.yaml{'' if exhibit.own else samples}",
             },
         )
         return 0 if summary.state is State.SETTLED else 1
