@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-from tests.privacy import collected, log_is_clean
-from tests.servers import azurite, azurite_oauth, containers, make_sandbox, sandbox, virtual_clock
+from tests.kit.privacy import collected, log_is_clean
+from tests.kit.servers import azurite, azurite_oauth, containers, make_sandbox, sandbox, virtual_clock
 
 # The same examples in every run, and no deadline that a busy machine could miss.
 settings.register_profile("steady", derandomize=True, deadline=None)

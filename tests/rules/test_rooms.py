@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from connector.sandbox.servers import PROJECT
-from tests.people import csv_of, feed_file, workers
+from tests.kit.people import csv_of, feed_file, workers
 
 CONNECTOR = PROJECT / "connector"
 

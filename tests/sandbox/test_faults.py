@@ -13,9 +13,9 @@ from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import Sandbox
 from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
-from tests.account import PATIENCE, until
+from tests.kit.account import PATIENCE, until
+from tests.kit.servers import MakeSandbox
 from tests.sandbox.wire import SCIM, bulk, caller, person, token, upload
-from tests.servers import MakeSandbox
 
 
 def _fired(schedule: Schedule, calls: int, on: Endpoint = Endpoint.UPLOAD) -> list[int]:

@@ -17,7 +17,7 @@ from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
-from tests.account import PATIENCE, until
+from tests.kit.account import PATIENCE, until
 from tests.sandbox.wire import SCIM, bulk, person, token
 
 
