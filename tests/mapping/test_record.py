@@ -468,6 +468,14 @@ def test_an_external_id_of_several_columns_or_of_none_has_to_be_there_all_the_sa
         ]
 
 
+def test_an_external_id_that_the_mapping_does_not_give_is_not_said_to_be_empty() -> None:
+    text = f'endpoint: {ENDPOINT}\nmapping: {{externalId: \'Switch([A], , "x", "y")\'}}\n'
+    bound = load_feed(text.encode(), name="f.yaml").mapping.bind(["A"], now=NOW)
+    assert messages(bound.map(["z"])) == [
+        "the row has no externalId (every person needs an identifier of their own: fill it in the HR system)"
+    ]
+
+
 def test_the_external_id_is_exactly_what_the_mapping_gives() -> None:
     text = f"endpoint: {ENDPOINT}\nmapping: {{externalId: 'Append(\"E\", [Id])'}}\n"
     bound = load_feed(text.encode(), name="f.yaml").mapping.bind(["X", "Id"], now=NOW)
