@@ -261,7 +261,7 @@ def _unpacking(used: Collection[int], width: int) -> list[str]:
     """Statements that give the used cells of `row` local names."""
     if width > _UNPACKED_MAX:
         return [f"c{place} = row[{place}]" for place in used]
-    names = ", ".join(f"c{place}" if place in used else "_" for place in range(width))
+    names = ", ".join(f"c{place}" for place in range(width))
     return [f"{names}, = row"]
 
 

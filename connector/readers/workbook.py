@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from collections import deque
@@ -18,6 +19,7 @@ from xml.parsers import expat
 from connector.feed.file_options import FileOptions
 from connector.readers.archive import Watched, check_member, check_sizes, guarded, open_zip
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable, header_names
+from connector.readers.text import spoilt
 from connector.readers.trailer import check_trailer
 from connector.vocabulary.errors import Fault
 
@@ -89,6 +91,8 @@ def _row(
                     message=f"the cell has Excel's error {cell}", advice="correct the sheet", column=columns[index]
                 ),
             )
+        if fault := spoilt(cell, columns[index]):
+            return BadRow(number=number, fault=fault)
     if tuple(cells) == columns:
         return BadRow(number=number, fault=Fault(message="the row repeats the header", advice="delete it"))
     return number, cells
@@ -190,7 +194,13 @@ def _rows_of(watched: Watched, sheet: Any) -> Iterator[list[str]]:
         yield from rows
 
 
+# What XML cannot hold, such as a carriage return: ECMA-376 part 1, 22.9.2.19. openpyxl leaves it as it stands.
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+
+
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value) if "_x" in value else value
     if value is None:
         return ""
     if isinstance(value, float):

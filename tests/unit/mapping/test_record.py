@@ -468,6 +468,14 @@ def test_an_external_id_of_several_columns_or_of_none_has_to_be_there_all_the_sa
         ]
 
 
+def test_an_external_id_that_the_mapping_does_not_give_is_not_said_to_be_empty() -> None:
+    text = f'endpoint: {ENDPOINT}\nmapping: {{externalId: \'Switch([A], , "x", "y")\'}}\n'
+    bound = load_feed(text.encode(), name="f.yaml").mapping.bind(["A"], now=NOW)
+    assert messages(bound.map(["z"])) == [
+        "the row has no externalId (every person needs an identifier of their own: fill it in the HR system)"
+    ]
+
+
 def test_the_external_id_is_exactly_what_the_mapping_gives() -> None:
     text = f"endpoint: {ENDPOINT}\nmapping: {{externalId: 'Append(\"E\", [Id])'}}\n"
     bound = load_feed(text.encode(), name="f.yaml").mapping.bind(["X", "Id"], now=NOW)
@@ -543,6 +551,8 @@ def test_a_missing_column_is_named_with_the_nearest() -> None:
     columns = [f"C{number}" for number in range(30)]
     shown = ", ".join(f"'C{number}'" for number in range(19))
     assert missing('title: "[Telephone]"', *columns[:19]) == [fault("Telephone", f"the file has 'Id', {shown}")]
+    more = [fault("Telephone", f"the file has 'Id', {shown}, …")]
+    assert missing('title: "[Telephone]"', *columns[:20]) == more
     assert missing('title: "[Telephone]"', *columns) == [fault("Telephone", f"the file has 'Id', {shown}, …")]
     loaded = load_feed(f"endpoint: {ENDPOINT}\nmapping: {{externalId: '[Id]'}}\n".encode(), name="feeds/f.yaml")
     with pytest.raises(DropUnusable) as caught:
@@ -665,9 +675,10 @@ def orderly_rows() -> list[list[Any]]:
     full: dict[str, Any] = dict(zip(ORDERLY_COLUMNS, texts, strict=True))
     bare = dict.fromkeys(ORDERLY_COLUMNS, "") | {"A": "Bob", "B": "false"}
     null = {column: cell or None for column, cell in bare.items()}
+    strange = full | {"C": "two\nlines\u00a0and\tmore", "N": "-1"}
     return [
         ["7", *row.values()]
-        for row in (full, bare, null, full | {"K": ["a", "", "b"]}, full | {"C": None}, full | {"A": "nobody"})
+        for row in (full, bare, null, strange, full | {"K": ["a", "", "b"]}, full | {"C": None}, full | {"A": "nobody"})
     ]
 
 
@@ -685,6 +696,12 @@ def test_a_row_in_order_is_never_looked_at_twice(more_columns: int) -> None:
         cells = [*row, *(["x"] * more_columns)]
         assert bound.map_with_warnings(cells) == careful(cells)
         assert bound.map(cells) == careful(cells)[0]
+
+
+def test_a_row_of_which_one_cell_is_read_is_not_looked_at_twice_either() -> None:
+    bound = bind("", "A", "B", "C")
+    bound.map.__globals__["careful"] = None
+    assert [bound.map([cell, "a", None, ["c"]]) for cell in ("7", "8")] == [user(), user(externalId="8")]
 
 
 def test_orderly_rows_come_out_whole() -> None:
@@ -752,14 +769,32 @@ def test_what_takes_a_second_look_is_warned_of_all_the_same() -> None:
     assert found == [(user(active=True, title="n\ufffd"), (odd,))] * 2
 
 
-def test_an_expression_that_makes_something_odd_is_warned_of() -> None:
-    bound = bind('title: Append([A], "\ufffd")\nlocale: Replace([A], "x", , , "\\"")', "A")
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [
+        ('title: Append([A], "\ufffd")', "title, has characters that look misread"),
+        ('locale: Replace([A], "x", , , "_")', "locale, is not a language tag (BCP 47)"),
+        ('emails[type eq "work"].value: "[A]"', 'emails[type eq "work"].value, does not look like a mail address'),
+        (
+            'addresses[type eq "work"].country: "[A]"',
+            'addresses[type eq "work"].country, is not a country code (ISO 3166-1 alpha-2)',
+        ),
+        (
+            'displayName: Join("", [A], "' + "y" * 256 + '")',
+            "displayName, is longer than the 256 characters of Entra's attribute",
+        ),
+        (f'{ENTERPRISE}:manager.value: "[Id]"', None),
+    ],
+)
+def test_one_thing_that_is_odd_is_enough(mapping: str, said: str | None) -> None:
+    bound = bind(mapping, "A")
     found, warnings = bound.map_with_warnings(["7", "x"])
     assert isinstance(found, dict)
     assert warnings == bound.warnings(found)
     assert [fault.message for fault in warnings] == [
-        "'A', which becomes title, has characters that look misread",
-        "'A', which becomes locale, is not a language tag (BCP 47)",
+        f"'A', which becomes {said}"
+        if said
+        else "'Id', which becomes manager.value, names the person as their own manager"
     ]
 
 

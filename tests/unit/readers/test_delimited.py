@@ -101,6 +101,12 @@ def test_an_apostrophe_is_no_quote() -> None:
 def test_dialect_options_are_not_questioned() -> None:
     assert rows_of(b"a,b!c\n%1!2%!3\n", delimiter="!", quote="%") == [["1!2", "3"]]
     assert rows_of(b'a,b\n"1,2"\n', quote="none") == [['"1', '2"']]
+    table = table_of(b'"a;b"\n1;"2"\n', delimiter=";", quote="none")
+    assert (table.columns, list(table)) == (('"a', 'b"'), [(1, ["1", '"2"'])])
+    assert rows_of(b'"a;b"\n1;"2"\0%s\n3;4\n' % (b"x" * 99), delimiter=";", quote="none") == [
+        "the value has a NUL character",
+        ["3", "4"],
+    ]
 
 
 def dialect_of(
@@ -156,6 +162,7 @@ def test_a_quote_wraps_when_no_name_is_left_with_one() -> None:
     assert dialect_of("'tis,was'", "1,2") == (",", '"')
     assert dialect_of("'a',b,'c'", "1,2,3") == (",", "'")
     assert dialect_of("'a'x,'c'", "1,2") == (",", '"')
+    assert dialect_of("'a';was'", "1;2") == (";", '"')
     assert dialect_of("'", "1") == (",", '"')
     assert dialect_of("'a','b'\r", "1,2\r") == (",", "'")
 
@@ -190,6 +197,11 @@ def test_an_unlikely_delimiter_has_to_prove_itself(delimiter: str) -> None:
     assert dialect_of(f"id{d}name") == (",", '"')
     assert dialect_of(f"id{d}name", *[f"1{d}a"] * 9, "2") == (",", '"')
     assert dialect_of(f"id{d}name", *[f"1{d}a"] * 10, "2") == (d, '"')
+    assert dialect_of(f"id{d}name", *[f"1{d}a"] * 9, f'"2"x{d}b')[0] == ","
+    assert dialect_of(f"id{d}name", *[f"1{d}a"] * 10, f'"2"x{d}b') == (d, '"')
+    assert dialect_of(f"id{d}name", f'"2"x{d}b', *[f"1{d}a"] * 10) == (d, '"')
+    assert dialect_of(f"id{d}name", f"1{d}a", "", "", "") == (d, '"')
+    assert dialect_of(f"1{d}2", *[f"1{d}2{d}3"] * 10, header="a b c") == (d, '"')
     assert dialect_of(f"id{d}name,x", f"1{d}a") == (",", '"')
     assert dialect_of("id", f"1{d}a", wanted="id") == (",", '"')
 
@@ -199,6 +211,7 @@ def test_a_delimiter_divides_the_header_or_as_many_fields_as_are_named() -> None
     assert dialect_of("1;2,5;x", "2;3,5;y", header="id fte name") == (";", '"')
     assert dialect_of("1", "2;3,5;y", header="id fte name") == (";", '"')
     assert dialect_of("1;2", header="id fte name") == (",", '"')
+    assert dialect_of("1;2", header="id name") == (";", '"')
     assert dialect_of(header="id name") == (",", '"')
     assert dialect_of() == (",", '"')
 
@@ -471,6 +484,7 @@ def test_a_long_field_that_is_never_closed_is_said_to_be_so() -> None:
         (b"sep=,\r\nid;a,b\r\n1;2,3\r\n", 0, ("id;a", "b")),
         (b'"sep=;"\nid;a,b\n1;2,3\n', 0, ("id", "a,b")),
         (b"SEP=|\nid|a\n1|2\n", 0, ("id", "a")),
+        (b"sep=\t\r\nid;a\tb\r\n1;2\t3\r\n", 0, ("id;a", "b")),
         (b"sep=;\nReport\nid;a,b\n1;2,3\n", 2, ("id", "a,b")),
         (b"\n\r\nid,name\n1,a\n", 0, ("id", "name")),
     ],

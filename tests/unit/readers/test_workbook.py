@@ -77,6 +77,8 @@ def test_a_sheet_is_a_table_of_text() -> None:
         (timedelta(hours=30, minutes=5), "30:05:00"),
         (timedelta(hours=59, minutes=59, seconds=59), "59:59:59"),
         (" kept ", " kept "),
+        ("two_x000D_\nlines_x000d_", "two\r\nlines\r"),
+        ("_x005F_x0041_ _x41_ _X0041_", "_x0041_ _x41_ _X0041_"),
     ],
 )
 def test_values_are_text_as_a_person_would_write_them(value: Any, text: str) -> None:
@@ -170,6 +172,14 @@ def test_what_is_wrong_with_a_sheet_comes_with_what_to_do() -> None:
             column="file.sheet",
         )
     ]
+
+
+def test_a_character_that_cannot_be_sent_spoils_its_row_where_it_is_read() -> None:
+    data = workbook(("S", [["a", "b"], ["x_x0000_", "y"], ["x", "é_xD83D_"], ["1", "2"]]))
+    nul = Fault(message="the value has a NUL character", advice="correct the export", column="a")
+    half = Fault(message="the value has half of a surrogate pair", advice="correct the export", column="b")
+    assert faults_of(data) == [nul, half]
+    assert faults_of(data, wanted=("b",)) == [half]
 
 
 def test_a_workbook_of_charts_alone_has_no_rows() -> None:
