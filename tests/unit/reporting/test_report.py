@@ -441,6 +441,13 @@ def test_the_table_lists_totals_before_their_parts() -> None:
             "9 people sent. Entra's word on 5 of them is still to come.",
             "busy",
         ),
+        (
+            State.SETTLING,
+            Rows(total=2, rejected=2),
+            Outcomes(),
+            "0 people sent. Entra's word on 0 of them is still to come.",
+            "busy",
+        ),
         (State.REJECTED, Rows(), Outcomes(), "Nothing was sent: the file could not be used.", "bad"),
         (
             State.HELD,
@@ -844,6 +851,9 @@ def test_the_page_lists_the_first_500_people_whatever_their_causes() -> None:
     people = [int(n) for n in re.findall(r"\bp(\d+) row", text)]
     assert (first < text.index("p1 row") < second < text.index("p301 row"), people) == (True, list(range(1, 501)))
     assert "500 of 599 are listed here." in text
+    # Whoever makes the page may have kept only the first of them.
+    kept = html(SUMMARY, failures=failures[:3], rejected=(), total_failures=10, total_rejected=0)
+    assert "3 of 10 are listed here." in Page(kept).text
     # As many as there is room for need no pointer.
     assert "are listed here" not in Page(page(failures=failures[:500])).text
 
