@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.kit.privacy import collected, log_is_clean
 from tests.kit.servers import azurite, azurite_oauth, containers, make_sandbox, sandbox, virtual_clock
 
-# The same examples in every run, and no deadline that a busy machine could miss.
-settings.register_profile("steady", derandomize=True, deadline=None)
+# The same examples in every run, and nothing that a busy machine could be too slow for.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
 __all__ = [

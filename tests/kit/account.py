@@ -181,6 +181,16 @@ class Account:
                     BlobLeaseClient(client.get_blob_client(blob.name)).break_lease(0)
 
 
+def interruptible(*arguments: str) -> list[str]:
+    """`python -m connector …` that listens to Ctrl-C, also where a shell that runs the tests in the background has made
+    them and all that they start ignore it."""
+    start = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+        "os.execv(sys.executable, [sys.executable, '-m', 'connector', *sys.argv[1:]])"
+    )
+    return [sys.executable, "-c", start, *arguments]
+
+
 def ended(process: subprocess.Popen[str]) -> Ticked:
     output, errors = process.communicate(timeout=PATIENCE)
     assert leaks(output + errors) == []

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Problem, State, Times
 from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
+from tests.account import PATIENCE, interruptible
 from tests.kit.account import PATIENCE
 
 QUICK = Pace(entra=SandboxSettings.immediate(), tick=0.05)
@@ -171,7 +171,7 @@ def test_a_binding_that_does_not_match_the_drop_breaks_the_demo(own: tuple[Path,
 def test_ctrl_c_stops_all_that_was_started_and_exits_130(tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
     with subprocess.Popen(
-        [sys.executable, "-m", "connector", "demo", "--out", str(tmp_path)],
+        interruptible("demo", "--out", str(tmp_path)),
         cwd=PROJECT,
         env={**os.environ, "DEMO_TEST_MARK": mark},
         stdout=subprocess.PIPE,

@@ -279,7 +279,7 @@ def test_the_same_drop_and_feed_give_the_same_bytes_in_every_process() -> None:
             env={"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed, "TZ": zone, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=True,
         ).stdout
         for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo"))
