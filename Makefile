@@ -1,38 +1,49 @@
-# Everything that a newcomer needs: `make demo`, `make test`. Each target sets up what it needs by itself.
+# `make` alone says what can be made. Each target sets up what it needs by itself.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.ready
 
-.PHONY: demo test lint types check bench chaos fuzz setup tools clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types format check coverage bench chaos fuzz setup tools clean
 
-demo: $(SETUP)
-	$(BIN)/python -m connector demo
+# Reads the comments behind the targets of this file.
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-test: $(SETUP)
+demo: $(SETUP) ## from inbox to summary; with a file of your own: make demo FILE=people.csv FEED=employees.yaml
+	$(BIN)/python -m connector demo $(if $(FILE),"$(FILE)") $(if $(FEED),--feed "$(FEED)")
+
+test: $(SETUP) ## the test suite
 	$(BIN)/python -m pytest -n 2
 
-lint: $(SETUP)
+check: lint types test ## lint, types and tests
+
+lint: $(SETUP) ## what the linter finds, and what is not formatted
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(SETUP)
+types: $(SETUP) ## what the type checker finds
 	$(BIN)/mypy
 
-check: lint types test
+format: $(SETUP) ## format, and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-bench: $(SETUP)
+coverage: $(SETUP) ## branches that the test suite takes: a figure, and no gate
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=html:.coverage-report
+
+bench: $(SETUP) ## speed and memory, as ratios beside their peers
 	$(BIN)/python -m bench
 
-# A thousand random fault schedules; `make chaos SEEDS=17:18` replays one.
 SEEDS ?= 0:1000
-chaos: $(SETUP)
+chaos: $(SETUP) ## a thousand random fault schedules; make chaos SEEDS=17 replays one
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
 
-fuzz: $(SETUP)
+fuzz: $(SETUP) ## readers, feed files and expressions on arbitrary input
 	$(BIN)/python -m tests.fuzz --inputs 100000 --seconds 300
 
-setup: $(SETUP)
+setup: $(SETUP) ## the virtual environment, Node.js where there is none, Azurite
 
 # The production worker declares Python 3.13 and works on 3.11: it is for tests alone, and not among the requirements there.
 $(SETUP): requirements.txt pyproject.toml package-lock.json
@@ -44,11 +55,11 @@ $(SETUP): requirements.txt pyproject.toml package-lock.json
 	touch $@
 
 # checkov pins an older Bicep parser than the tests use, so it has an environment of its own. Without it its tests skip.
-tools: .tools/checkov/bin/checkov
+tools: .tools/checkov/bin/checkov ## checkov, for the tests of infra/
 
 .tools/checkov/bin/checkov:
 	$(PYTHON) -m venv .tools/checkov
 	.tools/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 
-clean:
-	rm -rf $(VENV) .tools node_modules .demo .*_cache .hypothesis *.egg-info
+clean: ## all that the other targets made
+	rm -rf $(VENV) .tools node_modules .demo .coverage* .*_cache .hypothesis *.egg-info

@@ -26,7 +26,7 @@ from connector.sending.uplink import Uplink
 from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown
-from connector.vocabulary.run import Aside, Run
+from connector.vocabulary.run import Aside, ProblemCode, Run
 from connector.vocabulary.summary import Summary
 from connector.watching.feed_status import Observer
 
@@ -92,7 +92,7 @@ class Pipeline:
             return
         await asyncio.to_thread(self._sweep.plan_what_landed, drop.feed)
         problem = (await self._drained()).problem
-        if problem is not None and problem.code == "outage":
+        if problem is not None and problem.code is ProblemCode.OUTAGE:
             # The host tries the event again, and shows that something is down; a tick would come home all the same.
             raise Retryable(problem.message)
 

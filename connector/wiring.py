@@ -10,15 +10,12 @@ from connector.outside.blobs import connect
 from connector.outside.graph import Graph
 from connector.outside.keys import vault_secrets
 from connector.outside.poison_queue import poison_count
-from connector.outside.probe import StorageProbe
 from connector.outside.settings import Settings
 from connector.outside.store import Store
 from connector.outside.system_clock import SystemClock
 from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
-from connector.planning.feeds import Feeds
 from connector.vocabulary.clock import Clock
-from connector.watching.doctor_checks import DoctorChecks
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -47,6 +44,11 @@ async def connected(
         secrets = vault_secrets(credential, settings.graph_client_id, files=bool(settings.connection_string))
         examine = None
         if examines and not settings.connection_string:
+            # Here and not above: no drop and no command but the doctor needs them.
+            from connector.outside.probe import StorageProbe
+            from connector.planning.feeds import Feeds
+            from connector.watching.doctor_checks import DoctorChecks
+
             probe = StorageProbe(service, settings)
             checks = DoctorChecks(
                 store, probe, graph, tokens, clock, settings, feeds=Feeds(store, settings), own=True, secrets=secrets

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-from tests.privacy import collected, nobody_is_logged
-from tests.servers import azurite, azurite_oauth, containers, make_sandbox, sandbox, virtual_clock
+from tests.kit.privacy import collected, log_is_clean
+from tests.kit.servers import azurite, azurite_oauth, containers, make_sandbox, sandbox, virtual_clock
 
-# The same examples in every run, and no deadline that a busy machine could miss.
-settings.register_profile("steady", derandomize=True, deadline=None)
+# The same examples in every run, and nothing that a busy machine could be too slow for.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
 # A developer's proxy has no business between a test and its servers; that said, nobody looks for one at each request.
@@ -29,8 +29,8 @@ __all__ = [
     "azurite_oauth",
     "collected",
     "containers",
+    "log_is_clean",
     "make_sandbox",
-    "nobody_is_logged",
     "sandbox",
     "virtual_clock",
 ]

@@ -1,5 +1,6 @@
-"""A provisioning job's upload address, pasted whole from the portal, and which hosts it may name (design.md, section
-3).
+"""A provisioning job's upload address, pasted whole from the portal, and which hosts it may name.
+
+Why: docs/security.md, "The token stays home".
 """
 
 from __future__ import annotations

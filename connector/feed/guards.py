@@ -50,9 +50,7 @@ Limit = Annotated[
 
 
 class Guards(Section):
-    """A drop that goes beyond one of these sends nothing until somebody releases it (design.md, section 4, "No mass
-    accident").
-    """
+    """How many people one drop may disable, remove or reject. Read and checked, and not enforced by this version."""
 
     max_disabled: Limit = Threshold(percent=Decimal(5))
     max_removed: Limit = Threshold(percent=Decimal(5))

@@ -76,7 +76,7 @@ class Feed(Section):
         description="The Provisioning API Endpoint, as the Entra portal shows it."
     )
     content: Literal["full", "delta"] = Field(
-        default="full", description="full: a drop is everybody; delta: only those who changed."
+        default="full", description="full: a drop is everybody; delta: only those who changed; no effect yet."
     )
     file: FileOptions = Field(
         default=FileOptions(), description="How to read a drop, where that is not to be found out."
@@ -107,7 +107,9 @@ class Feed(Section):
     ] = Field(
         default={}, description="Tables for Lookup: inline, or a CSV file beside the feed file ({file: NAME.csv})."
     )
-    guards: Guards = Field(default=Guards(), description="How many people a drop may change before somebody is asked.")
+    guards: Guards = Field(
+        default=Guards(), description="How many people a drop may change; not enforced by this version."
+    )
     files: Files = Field(default=Files(), description="Which files of the inbox folder are drops.")
     pgp: Pgp | None = Field(default=None, description="How to decrypt drops.")
     expect: Annotated[Expectation, PlainValidator(_expectation, json_schema_input_type=str)] | None = Field(

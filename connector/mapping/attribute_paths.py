@@ -240,32 +240,29 @@ def _condition(attribute: Attribute, name: str, operator: str, literal: str) -> 
     return sub.name, value
 
 
-def _examples() -> Iterator[str]:
-    """Every path that can be mapped, with the filter that most feeds use."""
+def _examples() -> Iterator[tuple[str, str]]:
+    """Every path that can be mapped, with the filter that most feeds use, after each name that it may be sought by."""
     for urn, attributes in scim.SCHEMAS.items():
         for attribute in attributes.values():
             if attribute.mutability is Mutability.READ_ONLY:
                 continue
             path = attribute.name if urn == scim.CORE_USER else f"{urn}:{attribute.name}"
             path += '[type eq "work"]' if attribute.multi_valued else ""
-            if attribute.sub_attributes:
-                yield from (f"{path}.{sub.name}" for sub in attribute.sub_attributes)
-            else:
-                yield path
+            for sub in attribute.sub_attributes:
+                yield attribute.name, f"{path}.{sub.name}"
+                yield sub.name, f"{path}.{sub.name}"
+            if not attribute.sub_attributes:
+                yield attribute.name, path
 
 
 def _nearest(name: str) -> str:
     if known := _OTHER_NAMES.get(name.lower()):
         return f"write {known}"
-    by_word: dict[str, list[str]] = {}
-    for path in _examples():
-        outer, _, last = path.rpartition(".")
-        words = {last.rsplit(":", 1)[-1]} if not outer or "urn:" in path else {last}
-        words.add(re.sub(r"\[.*", "", path).rsplit(":", 1)[-1])
-        for word in words:
-            by_word.setdefault(word.lower(), []).append(path)
-    near = difflib.get_close_matches(name.lower(), list(by_word), n=2, cutoff=0.6)
-    found = list(dict.fromkeys(path for word in near for path in by_word[word][:1]))
+    first: dict[str, str] = {}
+    for sought, path in _examples():
+        first.setdefault(sought.lower(), path)
+    near = [name.lower()] if name.lower() in first else difflib.get_close_matches(name.lower(), first, n=2)
+    found = list(dict.fromkeys(first[sought] for sought in near))
     return (
         f"did you mean {' or '.join(found)}?"
         if found

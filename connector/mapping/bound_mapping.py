@@ -153,7 +153,7 @@ class Mapping:
                     )
                 )
             elif not times[column]:
-                near = difflib.get_close_matches(column.lower(), [name.lower() for name in columns], n=3, cutoff=0.6)
+                near = difflib.get_close_matches(column.lower(), [name.lower() for name in columns])
                 names = [name for name in dict.fromkeys(columns) if name.lower() in near]
                 advice = f"the nearest are {', '.join(map(repr, names))}" if names else _there_are(columns)
                 faults.append(

@@ -10,7 +10,6 @@ other data is bound by name. A feed file cannot put code into it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Mapping as Dict
 from datetime import datetime
@@ -75,7 +74,7 @@ class Scope:
 
     def bind(self, value: Any, hint: str) -> str:
         if id(value) not in self._names:
-            name = f"{re.sub('[^A-Za-z]', '_', hint)}_{len(self.space)}"
+            name = f"{hint}_{len(self.space)}"
             self._names[id(value)] = name
             # Held here, the value keeps its id.
             self.space[name] = value
@@ -100,7 +99,8 @@ class _Writer:
         """Statements that make the user and return it. Its first child is externalId."""
         external_id, *rest = user.children
         assert isinstance(external_id, Rule)
-        self._line(_BODY, f"x = {self._source(external_id)}")
+        assert isinstance(external_id.source, Expression)
+        self._line(_BODY, f"x = {self._emitted(external_id.source)}")
         bad = f"x != x.strip() or not x.isprintable() or len(x) > {EXTERNAL_ID_MAX}"
         self._line(_BODY, f"if x.__class__ is not str or not x or {bad}: return careful(row)")
         self._look(external_id, "x", _BODY)
@@ -119,17 +119,15 @@ class _Writer:
         self._made += 1
         return f"{letter}{self._made}"
 
-    def _source(self, rule: Rule) -> str:
-        if isinstance(rule.source, Constant):
-            return repr(rule.source.value)
-        return emit(rule.source, self._scope, text_only=self._plain)
+    def _emitted(self, source: Expression) -> str:
+        return emit(source, self._scope, text_only=self._plain)
 
     def _look(self, rule: Rule, name: str, indent: int) -> None:
         """The statement that sets `w` where the text of that local name is odd. Misread cells have set it already."""
         if not rule.columns:
             return
         watched = watch(rule.target)
-        bare = self._plain and isinstance(rule.source, Expression) and isinstance(rule.source.root, Column)
+        bare = isinstance(rule.source, Expression) and isinstance(rule.source.root, Column)
         looks = [] if bare else [f"not {name}.isascii() and misread({name})"]
         if watched.longest is not None:
             looks.append(f"len({name}) > {watched.longest}")
@@ -189,9 +187,10 @@ class _Writer:
         leaf = rule.target.leaf
         if not self._plain or leaf.type not in _TEXTS or leaf.multi_valued or rule.default or rule.null:
             return None
-        if str(rule.target) in _DOUBTS or not isinstance(rule.source, Expression):
+        if str(rule.target) in _DOUBTS:
             return None
-        return self._scope.column(rule.source.root.name) if isinstance(rule.source.root, Column) else None
+        root = rule.source.root if isinstance(rule.source, Expression) else None
+        return self._scope.column(root.name) if isinstance(root, Column) else None
 
     def _put(self, rule: Rule, holder: str, indent: int) -> None:
         leaf = rule.target.leaf
@@ -202,9 +201,9 @@ class _Writer:
             self._line(indent, f"if {column}: {place} = {column}")
             self._look(rule, column, indent)
         elif leaf.multi_valued:
-            self._put_several(rule, place, indent)
+            self._put_several(rule, rule.source, place, indent)
         else:
-            self._line(indent, f"v = {self._source(rule)}")
+            self._line(indent, f"v = {self._emitted(rule.source)}")
             self._line(indent, "if v.__class__ is str and v:")
             self._put_text(rule, place, indent + 1)
             self._nothing(rule, place, indent)
@@ -223,8 +222,6 @@ class _Writer:
             self._line(indent, f"t = {self._scope.bind(CONVERTERS[kind], kind.lower())}(v)")
         self._line(indent, "if t is None: return careful(row)")
         self._line(indent, f"{place} = t")
-        if kind not in (Type.BOOLEAN, Type.INTEGER):
-            self._look(rule, "t", indent)
 
     def _nothing(self, rule: Rule, place: str, indent: int) -> None:
         """The branch for null and empty; what is neither, nor IGNORE, is a list where one value must be."""
@@ -245,9 +242,9 @@ class _Writer:
         self._line(indent + 1, "if v: return careful(row)")
         self._line(indent + 1, instead)
 
-    def _put_several(self, rule: Rule, place: str, indent: int) -> None:
+    def _put_several(self, rule: Rule, source: Expression, place: str, indent: int) -> None:
         convert = self._scope.bind(CONVERTERS[rule.target.leaf.type], "convert")
-        self._line(indent, f"v = {self._source(rule)}")
+        self._line(indent, f"v = {self._emitted(source)}")
         self._line(indent, "if v is not ignore:")
         self._line(indent + 1, f"t = many({convert}, v or '')")
         self._line(indent + 1, "if t is None: return careful(row)")
@@ -262,11 +259,9 @@ def flat(cells: Cells) -> str:
 
 def _unpacking(used: Collection[int], width: int) -> list[str]:
     """Statements that give the used cells of `row` local names."""
-    if not used:
-        return []
     if width > _UNPACKED_MAX:
-        return [f"c{place} = row[{place}]" for place in sorted(used)]
-    names = ", ".join(f"c{place}" if place in used else "_" for place in range(width))
+        return [f"c{place} = row[{place}]" for place in used]
+    names = ", ".join(f"c{place}" for place in range(width))
     return [f"{names}, = row"]
 
 
@@ -303,7 +298,7 @@ def function_source(rules: Sequence[Rule], where: Expression | None, scope: Scop
             writer.where(where)
         writer.user(user, urns)
         bodies[plain] = writer.lines
-    used = sorted(scope.used)
+    used = list(scope.used)
     cells = "row"
     # Joining the cells that are used only costs more than joining all, unless they are few.
     if len(used) * 2 < len(scope.columns):

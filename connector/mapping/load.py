@@ -174,7 +174,7 @@ class _Loading:
         at = self._document.value(place)
         typed: str | int | bool | None = None
         if kind is Type.BOOLEAN:
-            typed = value if isinstance(value, bool) else CONVERTERS[kind](str(value))
+            typed = CONVERTERS[kind](str(value))
         elif isinstance(value, bool):
             self._fault(place, f"{target} is text, and true and false are not", 'write "true" in quotes', at=at)
             return None

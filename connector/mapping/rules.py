@@ -67,7 +67,8 @@ class Rule:
 
     @property
     def is_primary(self) -> bool:
-        return self.target.attribute.multi_valued and self.target.leaf.name == "primary"
+        """Whether it says that its element is the primary one; asked of an element's rules alone."""
+        return self.target.leaf.name == "primary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,7 +96,7 @@ class Element:
     @property
     def unconditional(self) -> bool:
         """Whether it is made of constants alone: then it is what the author wants for everybody."""
-        return not self.content and any(isinstance(r.source, Constant) and not r.is_primary for r in self.rules)
+        return not self.content and any(not r.is_primary for r in self.rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,8 +122,8 @@ def in_order(rules: Iterable[Rule]) -> list[Rule]:
     first = ("externalId", "userName")
 
     def rank(rule: Rule) -> int:
-        core = rule.target.urn == scim.CORE_USER and rule.target.sub is None
-        return first.index(rule.target.leaf.name) if core and rule.target.leaf.name in first else len(first)
+        path = str(rule.target)
+        return first.index(path) if path in first else len(first)
 
     return sorted(rules, key=rank)
 
@@ -164,12 +165,10 @@ def _element(parent: Node, target: Target) -> Element:
     return found.elements[-1]
 
 
-def all_elements(node: Node) -> Iterator[tuple[str, Element]]:
-    """Every element of the tree with its attribute's name."""
-    for child in node.children:
-        if isinstance(child, Node):
-            yield from all_elements(child)
-        elif isinstance(child, Elements):
+def all_elements(user: Node) -> Iterator[tuple[str, Element]]:
+    """Every element of the user with its attribute's name; no extension has any."""
+    for child in user.children:
+        if isinstance(child, Elements):
             for element in child.elements:
                 yield child.name, element
 

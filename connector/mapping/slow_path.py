@@ -93,7 +93,7 @@ def _wanted(where: Expression, row: Surroundings, found: _Found) -> bool:
         reason = type(error).__name__
     advice = "make where give True or False for every row"
     message = f"the feed's where cannot be worked out: {reason}"
-    found.add("where", Fault(message=message, advice=advice, column=", ".join(columns) or "where"))
+    found.add("where", Fault(message=message, advice=advice, column=", ".join(columns)))
     return False
 
 
@@ -159,15 +159,17 @@ def _without_value(rule: Rule, row: Surroundings, found: _Found) -> Any:
     if rule.default is not None:
         return rule.default.value
     if rule.required:
-        if any(row.row.get(column) for column in rule.columns) and rule.target.leaf.name != "externalId":
-            # The columns have a value, of which the expression makes none: a word that a Switch does not know.
-            return _wrong_type(rule, found)
-        is_empty = f"{_named(rule.columns)} {'is' if len(rule.columns) == 1 else 'are'} empty" if rule.columns else ""
+        # Columns with a value of which the expression makes none are not empty: a Switch does not know the word.
+        unknown = any(row.row.get(column) for column in rule.columns)
+        verb = "is" if len(rule.columns) == 1 else "are"
+        is_empty = f"{_named(rule.columns)} {verb} empty" if rule.columns and not unknown else ""
         if rule.target.leaf.name == "externalId":
-            message = ": ".join(filter(None, (is_empty, "the row has no externalId")))
+            message = f"{is_empty}: the row has no externalId" if is_empty else "the row has no externalId"
             return found.reject(
                 rule, message, "every person needs an identifier of their own: fill it in the HR system"
             )
+        if unknown:
+            return _wrong_type(rule, found)
         message = f"{is_empty or 'there is no value'}, and the feed's {rule.label} rule needs one"
         return found.reject(rule, message, "fill it in the HR system, or say under defaults what an empty one means")
     return None if rule.null else _NOTHING

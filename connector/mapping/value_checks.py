@@ -69,7 +69,7 @@ def integer(text: str) -> int | None:
 
 
 _DATETIME: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,12})?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,12})?"
     r"(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)?",
     re.ASCII,
 )
@@ -80,9 +80,8 @@ def date_time(text: str) -> str | None:
     """The text itself if it is an xsd:dateTime with date and time (RFC 7643 section 2.3.5) that the calendar has, else
     None.
     """
-    match = _DATETIME.fullmatch(text)
     try:
-        return text if match and datetime.fromisoformat(match[1]) else None
+        return text if _DATETIME.fullmatch(text) and datetime.fromisoformat(text) else None
     except ValueError:
         return None
 
@@ -275,11 +274,11 @@ def watch(target: Target) -> Watch:
 
 
 def own_manager(columns: tuple[str, ...]) -> Trouble:
-    """What to say of a person who is their own manager, as the head of a company often is in HR systems.
+    """What to say of who is their own manager by those columns, as the head of a company often is in HR systems.
 
     Entra creates the account first and sets the manager in a step of its own, so this is no reason to reject the row.
     """
-    first = columns[0] if columns else "ManagerID"
+    first = columns[0]
     return Trouble(
         reason="names the person as their own manager",
         advice=f'to leave it out: IIF([{first}] = [WorkerID], "", [{first}]) with the column of externalId',

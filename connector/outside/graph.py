@@ -1,7 +1,7 @@
 """Microsoft Graph over HTTP: bulk upload, provisioning log, job status. All HTTP of the connector is here.
 
-The token goes to the origin of GRAPH_BASE_URL and nowhere else (design.md, section 3): paths are joined to that origin,
-redirects are not followed, and a link that Graph hands out is followed on the same origin only.
+The token goes to the origin of GRAPH_BASE_URL and nowhere else (docs/security.md, "The token stays home"): paths are
+joined to that origin, redirects are not followed, and a link that Graph hands out is followed on the same origin only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import math
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -36,8 +35,6 @@ log = logging.getLogger(__name__)
 TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 # As many as requests are in flight, and one for the log.
 CONNECTIONS = 17
-# A page holds hundreds of events: a log that needs more pages than this is a link that leads in circles.
-MAX_PAGES = 20_000
 # Report APIs allow about 5 requests per 10 s ("Identity and access reports" in Graph's page on throttling limits): a
 # 429 without Retry-After is over by then, and hardly before.
 LOG_WINDOW = 10.0
@@ -77,6 +74,9 @@ class JobStatus:
 class Graph:
     """One tenant's Graph. Methods raise Throttled, Retryable, Refused (400) or Stopped (401, 403, 404)."""
 
+    # A page holds hundreds of events: a log that needs more pages than this is a link that leads in circles.
+    MAX_PAGES = 20_000
+
     def __init__(
         self, base_url: str, tokens: TokenSource, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
@@ -86,7 +86,7 @@ class Graph:
         self._clock = clock
         self._ahead: timedelta | None = None
         self._told: tuple[datetime, float] | None = None
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=60)
+        limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=60)
         self._http = httpx.AsyncClient(
             timeout=TIMEOUT,
             limits=limits,
@@ -142,7 +142,7 @@ class Graph:
         url = f"{self._base}/v1.0/auditLogs/provisioning?$filter={quote(criteria, safe=chr(39))}"
         seen: set[str] = set()
         while url:
-            if url in seen or len(seen) >= MAX_PAGES:
+            if url in seen or len(seen) >= self.MAX_PAGES:
                 raise Retryable("the provisioning log's pages lead in a circle")
             seen.add(url)
             page = _object(await policy()(self._page, url))
@@ -192,9 +192,12 @@ class Graph:
         except httpx.RequestError as error:
             telemetry.measure("connector.requests", 1, call=kind, status="unreachable")
             raise Retryable(f"Graph could not be reached ({type(error).__name__})") from error
-        self._ahead = ahead_of(answer.headers.get("Date"), before, self._clock.now()) or self._ahead
-        with suppress(KeyError, ValueError, TypeError):
-            self._told = (parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC), self._clock.monotonic())
+        ahead = ahead_of(answer.headers.get("Date"), before, self._clock.now())
+        if ahead is not None:
+            self._ahead = ahead
+        date = _http_date(answer.headers.get("Date", ""))
+        if date is not None:
+            self._told = (date, self._clock.monotonic())
         telemetry.measure("connector.requests", 1, call=kind, status=str(answer.status_code))
         if answer.status_code == 429:
             telemetry.measure("connector.throttled", 1, call=kind)
@@ -230,32 +233,36 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     """
     if value is None:
         return None
-    text = value.strip()
     try:
-        seconds = float(text)
+        seconds = float(value)
     except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(text) - now).total_seconds()
-        except (ValueError, TypeError):
+        date = _http_date(value)
+        if date is None:
             return None
+        seconds = (date - now).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _earliest(headers: Mapping[str, str], started: datetime, took: float) -> datetime:
     """The Date header is the end of the call in whole seconds, and so are the log's times: the second of the start."""
-    try:
-        began = parsedate_to_datetime(headers["Date"]).astimezone(UTC) - timedelta(seconds=took)
-    except (KeyError, ValueError, TypeError):
-        began = started
+    date = _http_date(headers.get("Date", ""))
+    began = started if date is None else date - timedelta(seconds=took)
     return began.replace(microsecond=0)
 
 
 def ahead_of(date: str | None, before: datetime, after: datetime) -> timedelta | None:
     """How far the clock of a Date header is ahead of ours, by which the call took from `before` to `after`."""
+    found = _http_date(date or "")
+    return None if found is None else found - (before + (after - before) / 2)
+
+
+def _http_date(text: str) -> datetime | None:
+    """None for what is no date, or one of which nobody can say in which zone it is."""
     try:
-        return parsedate_to_datetime(date or "").astimezone(UTC) - (before + (after - before) / 2)
+        date = parsedate_to_datetime(text)
     except (ValueError, TypeError):
         return None
+    return date.astimezone(UTC) if date.tzinfo else None
 
 
 def _graph_error(answer: httpx.Response) -> tuple[str, str]:

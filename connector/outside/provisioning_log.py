@@ -18,23 +18,22 @@ def parse_event(item: Any) -> Event | None:
     if not person or at is None or not _text(item.get("id")):
         return None
     info = _part(item, "provisioningStatusInfo") or _part(item, "statusInfo")
+    status = _text(info.get("status")).lower()
     error = _part(info, "errorInformation")
     return Event(
         id=_text(item.get("id")),
         at=at,
         person=person,
         action=_text(item.get("provisioningAction") or item.get("action")).lower(),
-        status=_text(info.get("status")).lower(),
+        status=status,
         change=_text(item.get("changeId")),
-        code=_text(error.get("errorCode")) or _skip_reason(item),
+        code=_text(error.get("errorCode")) or (_skip_reason(item) if status == "skipped" else ""),
         reason=_text(error.get("reason")),
         advice=_text(error.get("recommendedAction")),
     )
 
 
 def _skip_reason(item: Mapping[str, Any]) -> str:
-    if _text(_part(item, "provisioningStatusInfo").get("status")).lower() != "skipped":
-        return ""
     steps = item.get("provisioningSteps")
     for step in steps if isinstance(steps, list) else []:
         reason = _text(_part(_part({"step": step}, "step"), "details").get("SkipReason"))
@@ -49,12 +48,12 @@ def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
+    return "" if value is None else str(value)
 
 
 def _time(value: Any) -> datetime | None:
     try:
         at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

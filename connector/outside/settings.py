@@ -1,4 +1,4 @@
-"""The settings: read once from the environment, here and nowhere else. The names are a contract (design.md, section 3).
+"""The settings: read once from the environment, here and nowhere else. The names are a contract (docs/operating.md).
 
 No third-party import: `function_app.py` needs the bindings' half of this at every cold start.
 """

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -48,8 +49,6 @@ EXAMINATION = "doctor.json"
 Container = Literal["inbox", "config", "runs", "summaries"]
 """The containers by what they are for; their names are settings."""
 
-_RUNS: TypeAdapter[Run] = TypeAdapter(Run)
-_RECEIPTS: TypeAdapter[Receipt] = TypeAdapter(Receipt)
 _FEED_FILE = re.compile(r"feeds/([^/]+)\.ya?ml")
 _SPOOL = re.compile(r"spool/(\d{6,})\.json$")
 
@@ -159,7 +158,7 @@ class Store:
             return None
         data, etag = found
         try:
-            return _RUNS.validate_json(data), etag
+            return _runs().validate_json(data), etag
         except ValidationError:
             damaged = Fault(message="is not a run's state", advice="delete it: the run is then planned again")
             raise Unusable(f"runs/{feed}/{run}/run.json", [damaged]) from None
@@ -181,7 +180,7 @@ class Store:
         return write_blob(
             self._runs,
             f"{run.feed}/{run.id}/run.json",
-            _RUNS.dump_json(run, indent=1),
+            _runs().dump_json(run, indent=1),
             "application/json",
             overwrite=condition.get("match_condition") is not MatchConditions.IfMissing,
             # So that a listing shows every run's state without a read for each.
@@ -253,7 +252,7 @@ class Store:
         """Durable before the spool blob is deleted, so that what was sent is known whatever crashes."""
         path = f"{run.feed}/{run.id}/receipts.jsonl"
         blob = self._runs.get_blob_client(path)
-        line = _RECEIPTS.dump_json(receipt) + b"\n"
+        line = _receipts().dump_json(receipt) + b"\n"
         try:
             with storage_errors(f"runs/{path}"):
                 blob.append_block(line)
@@ -268,7 +267,7 @@ class Store:
         found = read_blob(self._runs, f"{run.feed}/{run.id}/receipts.jsonl")
         if found is None:
             return {}
-        receipts = (_RECEIPTS.validate_json(line) for line in found[0].splitlines())
+        receipts = (_receipts().validate_json(line) for line in found[0].splitlines())
         last = {receipt.request: receipt for receipt in receipts}
         return {number: receipt for number, receipt in last.items() if unfinished or receipt.final}
 
@@ -375,3 +374,14 @@ def _state(text: str | None) -> State | None:
         return State(text) if text else None
     except ValueError:
         return None
+
+
+# Made when they are first needed: an idle tick reads no run.
+@cache
+def _runs() -> TypeAdapter[Run]:
+    return TypeAdapter(Run)
+
+
+@cache
+def _receipts() -> TypeAdapter[Receipt]:
+    return TypeAdapter(Receipt)

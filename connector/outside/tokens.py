@@ -25,12 +25,15 @@ class TokenSource:
     """Bearer tokens for Graph, kept until shortly before they expire.
 
     `connect` makes a credential. A token that Graph refused is dropped together with its credential, whose own cache
-    would give the same one again.
+    would give the same one again. A credential counts in the machine's own time, and so does `now`.
     """
 
-    def __init__(self, connect: Callable[[], TokenCredential], scope: str) -> None:
+    def __init__(
+        self, connect: Callable[[], TokenCredential], scope: str, now: Callable[[], float] = time.time
+    ) -> None:
         self._connect = connect
         self._scope = scope
+        self._now = now
         self._credential: TokenCredential | None = None
         self._token: AccessToken | None = None
         self._refused = 0
@@ -39,8 +42,7 @@ class TokenSource:
     async def token(self) -> str:
         """Raises Retryable when there is none to be had now."""
         async with self._lock:
-            # The credential counts in the machine's own time, and so must this.
-            if self._token is None or self._token.expires_on - TOKEN_MARGIN < time.time():
+            if self._token is None or self._token.expires_on - TOKEN_MARGIN < self._now():
                 self._token = await asyncio.to_thread(self._fetch)
             return self._token.token
 

@@ -1,6 +1,7 @@
 """Decides what becomes of every row of a drop, and packs the people who are to be sent into bulk requests.
 
-Pure: the same rows, mapping and duplicates give the same decisions and byte-identical bodies (design.md, section 4).
+Pure: the same rows, mapping and duplicates give the same decisions and byte-identical bodies
+(docs/architecture.md, "Invariants").
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class LastRows:
 
     def replaced_by(self, row: int, external_id: str) -> int:
         """The number of the last row with this externalId where that is not `row` itself, else 0."""
-        last = self._last.get(external_id, 0)
+        last = self._last.get(external_id, row)
         return last if last > row else 0
 
 
@@ -93,7 +94,7 @@ def plan(
         user, warnings = map_row(cells)
         # A user has its externalId; working it out once more takes as long as a tenth of the mapping.
         external_id = user["externalId"] if user.__class__ is dict else mapping.external_id(cells)
-        if external_id and (later := replaced_by(position, external_id)):
+        if later := replaced_by(position, external_id):
             reason = f"a later row, {later}, has the same externalId; that one was used"
             name = _name(external_id)
             yield PlannedRow(row=position, decision=Decision.DUPLICATE, external_id=name, reason=reason)

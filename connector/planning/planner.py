@@ -29,7 +29,7 @@ from connector.vocabulary.errors import (
     StorageDown,
     Unusable,
 )
-from connector.vocabulary.run import Decision, Drop, PlannedRow, Problem, Run, State, Times
+from connector.vocabulary.run import Decision, Drop, PlannedRow, Problem, ProblemCode, Run, State, Times
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Planner:
         """Says in the run's summary why it is still being planned."""
         advice = error.advice if isinstance(error, Stopped) else "nothing: every tick tries again"
         message = error.message if isinstance(error, Stopped) else str(error)
-        waiting = replace(run, problem=Problem(code="planning", message=message, advice=advice))
+        waiting = replace(run, problem=Problem(code=ProblemCode.PLANNING, message=message, advice=advice))
         with suppress(ConnectorError):
             if waiting.problem != run.problem:
                 self._store.save_run(waiting, etag, lease)
@@ -126,10 +126,10 @@ class Planner:
         try:
             now = self._feeds.load(feed)[1]
         except FeedUnusable as error:
-            if problem.code != "feed" or problem.message == _told(error):
+            if problem.code is not ProblemCode.FEED or problem.message == _told(error):
                 return False
         else:
-            if problem.code != "feed" and now == run.feed_etag:
+            if problem.code is not ProblemCode.FEED and now == run.feed_etag:
                 return False
         again = Run(drop=run.drop, times=Times(landed=run.drop.landed))
         with suppress(Conflict):
@@ -144,16 +144,16 @@ class Planner:
             feed, etag = self._feeds.load(run.feed)
         except FeedUnusable as error:
             file = self._store.feed_file(run.feed)
-            return self._rejected(run, error, "feed", feed_etag=file[1] if file else "")
+            return self._rejected(run, error, ProblemCode.FEED, feed_etag=file[1] if file else "")
         run = replace(run, feed_etag=etag, upload_path=feed.feed.endpoint.upload_path)
         try:
             return self._spooled(run, feed)
         except DropRejected as error:
-            return self._rejected(run, error.cause, "drop", rows=error.rows, feed_etag=etag)
+            return self._rejected(run, error.cause, ProblemCode.DROP, rows=error.rows, feed_etag=etag)
 
-    def _rejected(self, run: Run, error: Unusable, code: str, *, feed_etag: str, rows: int = 0) -> Run:
+    def _rejected(self, run: Run, error: Unusable, code: ProblemCode, *, feed_etag: str, rows: int = 0) -> Run:
         now = self._clock.now()
-        advice = "mend the feed file: the drop is then planned again by itself" if code == "feed" else ""
+        advice = "mend the feed file: the drop is then planned again by itself" if code is ProblemCode.FEED else ""
         if len(error.faults) == 1 and error.faults[0].advice:
             advice = "; ".join(filter(None, (error.faults[0].advice, advice)))
         return replace(

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from connector.outside.graph import Graph
 from connector.vocabulary.errors import ConnectorError, Stopped
-from connector.vocabulary.run import Problem
+from connector.vocabulary.run import Problem, ProblemCode
 
 log = logging.getLogger(__name__)
 
 _said_once: set[str] = set()
 
-ADVICE = {
-    "Paused": "start provisioning in the portal: until then Entra accepts everybody and processes nobody",
-    "Quarantine": "open the job's quarantine reason in the portal, mend it and restart provisioning",
-    "NotConfigured": "finish the provisioning app's configuration in the portal",
-    "NotRun": "start provisioning in the portal: it has never run",
+TROUBLES: Mapping[str, tuple[ProblemCode, str]] = {
+    "Paused": (
+        ProblemCode.JOB_PAUSED,
+        "start provisioning in the portal: until then Entra accepts everybody and processes nobody",
+    ),
+    "Quarantine": (
+        ProblemCode.JOB_QUARANTINE,
+        "open the job's quarantine reason in the portal, mend it and restart provisioning",
+    ),
+    "NotConfigured": (
+        ProblemCode.JOB_NOT_CONFIGURED,
+        "finish the provisioning app's configuration in the portal",
+    ),
+    "NotRun": (
+        ProblemCode.JOB_NOT_RUN,
+        "start provisioning in the portal: it has never run",
+    ),
 }
+"""The states in which a job processes nobody, as Graph spells them: our code, and what to do."""
 
 
 async def job_problem(graph: Graph, job_path: str) -> Problem | None:
@@ -34,13 +48,11 @@ async def job_problem(graph: Graph, job_path: str) -> Problem | None:
         return None
     except ConnectorError:
         return None
-    advice = ADVICE.get(status.code)
-    if advice is None:
+    if status.code not in TROUBLES:
         return None
+    code, advice = TROUBLES[status.code]
     reason = f" ({status.reason})" if status.reason else ""
-    return Problem(
-        code=f"job-{status.code.lower()}", message=f"the provisioning job is {status.code}{reason}", advice=advice
-    )
+    return Problem(code=code, message=f"the provisioning job is {status.code}{reason}", advice=advice)
 
 
 async def job_code(graph: Graph, job_path: str) -> str:

@@ -174,7 +174,7 @@ class _Reading:
         self._blocks = blocks
         self._dialect = dialect
         self._columns = columns
-        self._header = header or []
+        self._header = header
         self._notes = notes
         self._number = 0
         quote, delimiter = re.escape(dialect.quote), re.escape(dialect.delimiter)
@@ -204,7 +204,7 @@ class _Reading:
                     cells = line.split(delimiter)
                     if len(cells) == width:
                         number += 1
-                        if cells[0] == first and cells == header:
+                        if cells == header:
                             yield _repeated_header(number)
                         else:
                             yield number, cells
@@ -231,7 +231,6 @@ class _Reading:
     def _parsed(self, block: str) -> Rows:
         """The rows of a block, and of the blocks into which its last quoted field runs on, by the parser."""
         header, width, delimiter, quote = self._header, len(self._columns), self._dialect.delimiter, self._dialect.quote
-        first = header[0] if header else None
         window = _Window(block, self._blocks, self._notes)
         # Where few rows have quotes, a parser of its own for each of them is cheaper than the parser for all.
         sparse = bool(quote) and width > 1 and block.count(quote) < window.end
@@ -245,7 +244,7 @@ class _Reading:
                     cells = text.split(delimiter)
                     if len(cells) == width:
                         number += 1
-                        if cells[0] == first and cells == header:
+                        if cells == header:
                             yield _repeated_header(number)
                         else:
                             yield number, cells
@@ -265,7 +264,7 @@ class _Reading:
                         number += 1
                         if window.suspect and (fault := self._spoilt(cells)):
                             yield BadRow(number=number, fault=fault)
-                        elif cells[0] == first and cells == header:
+                        elif cells == header:
                             yield _repeated_header(number)
                         else:
                             yield number, cells
@@ -294,7 +293,7 @@ class _Reading:
         quote = self._dialect.quote
         if "field limit" in error:
             row, lines = window.row_with_quotes_closed(quote) if quote else ("", 1)
-            if not quote or lines == 1 or (row and re.fullmatch(self._well_formed, row)):
+            if lines == 1 or (row and re.fullmatch(self._well_formed, row)):
                 return Fault(
                     message=f"a field has more than {_MAX_FIELD:,} characters",
                     advice="no attribute holds as much: correct the export",

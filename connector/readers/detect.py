@@ -33,7 +33,6 @@ _JSON_ARRAY = re.compile(r'\[\s*(?:[\[{"\]\d-]|true|false|null|$)')
 _JSON_OBJECT = re.compile(r'\{\s*(?:["}]|$)')
 _XML = re.compile(r"<(?:[?!]|[^\W\d][\w.:-]*[\s/>])")
 _HTML = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
-_NEXT_OBJECT = re.compile(r"\}[ \t]*[\r\n]+\s*\{")
 _BULK_OPERATION = re.compile(r'"Operations"\s*:\s*\[\s*\{[^{}\[\]]*"(?:method|bulkId|path)"\s*:')
 
 

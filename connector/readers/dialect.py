@@ -41,7 +41,7 @@ def reader_of(lines: Iterable[str], dialect: Dialect) -> Reader:
     """The strict parser for a dialect: a quote that is never closed, or text after a closing quote, is a
     `csv.Error`."""
     if not dialect.quote:
-        return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+        return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE)
     return csv.reader(lines, delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True)
 
 
@@ -59,7 +59,6 @@ class _Trial:
     width: int
     hits: int
     agreement: float
-    rows: int
     wrapped: bool
 
     @property
@@ -77,7 +76,7 @@ def _try(lines: Sequence[str], dialect: Dialect, wanted: Collection[str], header
             break
         except csv.Error:
             faulty += 1
-            start += max(reader.line_num, 1)
+            start += reader.line_num
     names = list(header or (rows[0] if rows else ()))
     body = rows if header else rows[1:]
     agreeing = sum(len(row) == len(names) for row in body)
@@ -87,11 +86,7 @@ def _try(lines: Sequence[str], dialect: Dialect, wanted: Collection[str], header
         width=len(names) if not header else max((len(row) for row in body), default=0),
         hits=sum(name.strip() in wanted for name in names),
         agreement=agreeing / max(len(body) + faulty, 1),
-        rows=len(body),
-        wrapped=bool(quote)
-        and len(first) > 1
-        and first[0] == first[-1] == quote
-        and not any(quote in name for name in names),
+        wrapped=first[:1] == first[-1:] == quote and not any(quote in name for name in names),
     )
 
 
@@ -124,7 +119,7 @@ def find_dialect(
     trials = [t for t in map(trial, (d for d in _LIKELY if d in sample and d != quote)) if t.width >= width]
     if not trials:
         unlikely = map(trial, (d for d in _UNLIKELY if d in sample and d != quote))
-        trials = [t for t in unlikely if t.width >= width and (t.hits or (t.rows and t.agreement > 0.9))]
+        trials = [t for t in unlikely if t.width >= width and (t.hits or t.agreement > 0.9)]
     if not trials:
         return trial(",").dialect
     hits = max(t.hits for t in trials)

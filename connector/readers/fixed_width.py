@@ -16,10 +16,6 @@ def open_fixed(stream: BinaryIO, head: bytes, *, name: str, options: FileOptions
     There is no header row (`skip` leaves one out). A line may be shorter than the layout, as many programs cut spaces
     off at a line's end: what is missing is empty.
     """
-    if not options.columns:
-        raise Unreadable(
-            "the columns of a fixed-width file are unknown", "list them under file: columns", column="file.columns"
-        )
     columns = header_names([column.name for column in options.columns])
     slices = [slice(column.start - 1, column.start - 1 + column.width) for column in options.columns]
     text = Text(stream, head, options, notes)

@@ -57,11 +57,7 @@ def _record(line: str) -> Any:
     try:
         return AS_WRITTEN.decode(line)
     except json.JSONDecodeError as error:
-        return Fault(
-            message=f"malformed JSON: {error.msg}",
-            advice="JSON Lines has one whole object a line",
-            position=error.colno,
-        )
+        return Fault(message=f"malformed JSON: {error.msg}", advice="JSON Lines has one whole object a line")
     except RecursionError:
         return Fault(message="the JSON values are nested too deeply", advice="correct the export")
     except Unreadable as fault:

@@ -43,8 +43,7 @@ _JUNK = bytes([*range(0x00, 0x09), *range(0x0E, 0x1A), 0x7F])
 
 
 def _undecodable(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
+    assert isinstance(error, UnicodeDecodeError)
     return UNDECODABLE, error.end
 
 
@@ -88,13 +87,9 @@ def is_junk(head: bytes, *, delimiter: str | None = None) -> bool:
 
 
 def _declared(encoding: str) -> str:
-    try:
-        name = codecs.lookup(encoding).name
-        b"".decode(encoding)
-        codecs.getincrementaldecoder(encoding)
-    except (LookupError, UnicodeError):
-        name = ""
-    if not name or name.replace("_", "-") in _REFUSED:
+    # The feed's model has seen to it that it is an encoding of text.
+    name = codecs.lookup(encoding).name
+    if name in _REFUSED:
         raise Unreadable(
             f"the encoding {encoding!r} is unknown",
             "file: encoding takes names such as utf-8, utf-16, windows-1252",
@@ -107,14 +102,13 @@ def _declared(encoding: str) -> str:
 def _evidence(stream: BinaryIO) -> tuple[bool, bool, bool]:
     """Of the first `EVIDENCE` bytes: valid multi-byte UTF-8 characters? undecodable bytes? has Windows-1252 all
     bytes?"""
-    stream.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")()
     multibyte = undecodable = False
     windows = True
     left = EVIDENCE
     while left > 0 and not (multibyte and undecodable):
         try:
-            chunk = stream.read(min(BLOCK, left))
+            chunk = stream.read(BLOCK)
         except Unreadable:
             # A damaged archive: reading it in earnest will say so, and how far it came.
             break
@@ -123,17 +117,14 @@ def _evidence(stream: BinaryIO) -> tuple[bool, bool, bool]:
         left -= len(chunk)
         if chunk.isascii() and not decoder.getstate()[0]:
             continue
-        state = decoder.getstate()
         try:
-            multibyte = not decoder.decode(chunk).isascii() or multibyte
+            text = decoder.decode(chunk)
         except UnicodeDecodeError:
             undecodable = True
-            decoder.setstate(state)
             decoder.errors = "ignore"
-            multibyte = not decoder.decode(chunk).isascii() or multibyte
-            decoder.errors = "strict"
-        # Asked only of text that is never valid UTF-8.
-        windows = windows and (multibyte or len(chunk) == len(chunk.translate(None, b"\x81\x8d\x8f\x90\x9d")))
+            text = decoder.decode(chunk)
+        multibyte = multibyte or not text.isascii()
+        windows = windows and len(chunk) == len(chunk.translate(None, b"\x81\x8d\x8f\x90\x9d"))
     return multibyte, undecodable, windows
 
 
@@ -148,9 +139,8 @@ def find_encoding(stream: BinaryIO, head: bytes, declared: str | None, notes: No
     marked = bom_encoding(head)
     if declared is not None:
         encoding = _declared(declared)
-        if marked in (None, encoding) or (
-            encoding in {"utf-16", "utf-32"} and marked is not None and marked.startswith(encoding)
-        ):
+        # utf-16 and utf-32 are declared of either byte order.
+        if marked is None or marked.startswith(encoding):
             return marked or encoding
         raise Unreadable(
             f"the feed declares the encoding {declared}, but the file begins with the byte order mark of {marked}",
@@ -173,14 +163,13 @@ class Text:
     """A drop's text, to be read once, as blocks of whole lines.
 
     The feed's `skip` lines at the beginning and `footer` lines (blank ones do not count) at the end are left out;
-    `preamble` has the former once a block was read, `trailer` the latter once all were. `encoding` is the one used.
+    `preamble` has the former once a block was read, `trailer` the latter once all were.
     """
 
     def __init__(self, stream: BinaryIO, head: bytes, options: FileOptions, notes: Notes) -> None:
         self._stream = stream
-        self._notes = notes
         self._footer = options.footer.lines
-        self.encoding = find_encoding(stream, head, options.encoding, notes)
+        self._encoding = find_encoding(stream, head, options.encoding, notes)
         self._skip = options.skip
         self.preamble: list[str] = []
         self.trailer: list[str] = []
@@ -188,23 +177,12 @@ class Text:
 
     def decoded(self) -> Iterator[str]:
         """The text as it is decoded, without a leading byte order mark, in pieces of any size."""
-        decoder = codecs.getincrementaldecoder(self.encoding)(errors="strict")
-        first = True
+        decoder = codecs.getincrementaldecoder(self._encoding)(errors=_ERRORS)
+        mark = MARK
         while True:
             chunk = self._stream.read(BLOCK)
-            state = decoder.getstate()
-            try:
-                text = decoder.decode(chunk, not chunk)
-            except UnicodeDecodeError:
-                decoder.setstate(state)
-                decoder.errors = _ERRORS
-                text = decoder.decode(chunk, not chunk)
-                decoder.errors = "strict"
-            if first and text:
-                text = text.removeprefix(MARK)
-                first = False
-            if text:
-                yield text
+            yield decoder.decode(chunk, not chunk).removeprefix(mark)
+            mark = ""
             if not chunk:
                 return
 
@@ -214,9 +192,7 @@ class Text:
 
         A line of more than `MAX_LINE` characters is `TOO_LONG` instead.
         """
-        blocks = self._whole_lines()
-        if self._skip:
-            blocks = self._without_preamble(blocks)
+        blocks = self._without_preamble(self._whole_lines())
         return self._without_trailer(blocks) if self._footer else blocks
 
     def _whole_lines(self) -> Iterator[str]:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any, TypeVar
 from xml.parsers import expat
 
@@ -38,15 +40,10 @@ def open_workbook(stream: Watched, *, name: str, options: FileOptions, wanted: S
     """
     book = _guarded(stream, lambda: _load(stream, limit=options.max_expanded))
     sheet = _sheet(book, options.sheet)
-    body = _rows_of(stream, sheet)
-    for _ in range(options.skip):
-        next(body, None)
-    lines = options.footer.lines
     trailer: deque[list[str]] = deque()
-    if lines:
-        body = _without_last(body, lines, trailer)
+    body = _without_last(islice(_rows_of(stream, sheet), options.skip, None), options.footer.lines, trailer)
     if isinstance(options.header, bool):
-        first = next((row for row in body if any(row)), None)
+        first = next(body, None)
         if first is None:
             raise Unreadable("the sheet is empty", "the first row must name the columns")
         if not options.header:
@@ -64,8 +61,6 @@ def open_workbook(stream: Watched, *, name: str, options: FileOptions, wanted: S
         width = len(columns)
         try:
             for cells in body:
-                if not any(cells):
-                    continue
                 number += 1
                 yield _row(number, cells, columns, judged, width)
             texts = ["\t".join(cells) for cells in trailer]
@@ -77,16 +72,15 @@ def open_workbook(stream: Watched, *, name: str, options: FileOptions, wanted: S
 
 
 def _row(
-    number: int, cells: list[str], columns: Sequence[str], judged: Sequence[int], width: int
+    number: int, cells: list[str], columns: tuple[str, ...], judged: Sequence[int], width: int
 ) -> tuple[int, list[str]] | BadRow:
-    if len(cells) > width:
-        if any(cells[width:]):
-            beyond = Fault(
-                message="the row has values beyond the header's last column",
-                advice="name the columns, or empty the cells",
-            )
-            return BadRow(number=number, fault=beyond)
-        del cells[width:]
+    if any(cells[width:]):
+        beyond = Fault(
+            message="the row has values beyond the header's last column",
+            advice="name the columns, or empty the cells",
+        )
+        return BadRow(number=number, fault=beyond)
+    del cells[width:]
     cells.extend([""] * (width - len(cells)))
     for index in judged:
         cell = cells[index]
@@ -97,9 +91,9 @@ def _row(
                     message=f"the cell has Excel's error {cell}", advice="correct the sheet", column=columns[index]
                 ),
             )
-        if not cell.isascii() and (fault := spoilt(cell, columns[index])):
+        if fault := spoilt(cell, columns[index]):
             return BadRow(number=number, fault=fault)
-    if all(cell == column for cell, column in zip(cells, columns, strict=True)):
+    if tuple(cells) == columns:
         return BadRow(number=number, fault=Fault(message="the row repeats the header", advice="delete it"))
     return number, cells
 
@@ -110,6 +104,7 @@ def _again(first: list[str], rest: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _without_last(rows: Iterator[list[str]], count: int, last: deque[list[str]]) -> Iterator[list[str]]:
+    """The rows with values; the `count` last of them are left in `last`."""
     for row in rows:
         if any(row):
             last.append(row)
@@ -132,7 +127,6 @@ def _load(watched: Watched, *, limit: int) -> Any:
         check_member(member)
         if member.filename.endswith((".xml", ".rels")):
             _check_prolog(archive, member)
-    watched.seek(0)
     # Imported only when a drop is a workbook.
     import openpyxl
 
@@ -200,30 +194,21 @@ def _rows_of(watched: Watched, sheet: Any) -> Iterator[list[str]]:
         yield from rows
 
 
+# What XML cannot hold, such as a carriage return: ECMA-376 part 1, 22.9.2.19. openpyxl leaves it as it stands.
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return value
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value) if "_x" in value else value
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "True" if value else "False"
-    if isinstance(value, int):
-        return str(value)
     if isinstance(value, float):
-        return _number(value)
+        # 15 digits are what Excel keeps and shows; more is the noise of binary fractions.
+        return f"{Decimal(f'{value:z.15g}'):f}"
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat()
-    if isinstance(value, date | time):
-        return value.isoformat()
     if isinstance(value, timedelta):
         minutes, seconds = divmod(int(value.total_seconds()), 60)
         return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
     return str(value)
-
-
-def _number(value: float) -> str:
-    if value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    # 15 digits are what Excel keeps and shows; more is the noise of binary fractions.
-    text = f"{Decimal(f'{value:.15g}'):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

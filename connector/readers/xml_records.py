@@ -74,10 +74,10 @@ def _steps(path: str) -> list[str]:
 class _Parser:
     """Collects the records of a file that is fed in pieces."""
 
-    def __init__(self, record: str | None, namespaces: Mapping[str, str], encoding: str | None) -> None:
+    def __init__(self, record: str, namespaces: Mapping[str, str], encoding: str | None) -> None:
         self.records: list[_Element] = []
-        self._absolute = bool(record) and str(record).startswith("/")
-        self._path = [_matcher(step, namespaces) for step in _steps(record)] if record else []
+        self._absolute = record.startswith("/")
+        self._path = [_matcher(step, namespaces) for step in _steps(record)]
         self._only: _Name | None = None
         self._names: list[_Name] = []
         self._open: list[_Element] = []
@@ -95,14 +95,10 @@ class _Parser:
         try:
             self._parser.Parse(piece, not piece)
         except expat.ExpatError as error:
-            if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING]:
-                raise Unreadable(_ENCODING, "export it in UTF-8") from None
-            if not piece or error.code == expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]:
+            if not piece:
                 raise Unreadable("the XML file ends too early", "it arrived in part: send it again") from None
-            what = expat.ErrorString(error.code) or "syntax error"
-            raise Unreadable(
-                f"malformed XML in line {error.lineno}, column {error.offset + 1}: {what}", _ADVICE
-            ) from None
+            where, what = f"line {error.lineno}, column {error.offset + 1}", expat.ErrorString(error.code)
+            raise Unreadable(f"malformed XML in {where}: {what}", _ADVICE) from None
         except (LookupError, ValueError):
             raise Unreadable(_ENCODING, "export it in UTF-8") from None
 
@@ -161,15 +157,19 @@ def open_xml(
     without it the root's children are the rows, which must all have one name. A number in a path picks one of several
     elements. Text is taken as it stands; several elements give a list; what has `xsi:nil`, or is missing, is None.
     """
-    parser = _Parser(options.record, options.namespaces, _encoding(head, options.encoding))
+    parser = _Parser(options.record or "", options.namespaces, _encoding(head, options.encoding))
 
     def records() -> Iterator[_Element]:
-        stream.seek(0)
         size = 0
         count = 0
         while True:
             piece = stream.read(BLOCK)
-            parser.feed(piece)
+            try:
+                parser.feed(piece)
+            except Unreadable:
+                # The records before the fault say how far the file could be read.
+                yield from parser.records
+                raise
             found, parser.records = parser.records, []
             count += len(found)
             size = 0 if found else size + len(piece)
@@ -265,12 +265,9 @@ def _cell(values: list[Any]) -> Cell:
 
 
 def _leaves(element: _Element, prefix: str = "") -> Iterator[str]:
-    for name, _ in element.attributes:
-        yield f"{prefix}@{name.local}"
+    yield from (f"{prefix}@{name.local}" for name, _ in element.attributes if name.uri != _XSI)
     for child in element.children:
         path = f"{prefix}{child.name.local}"
-        if child.children:
-            yield from _leaves(child, f"{path}/")
-        else:
+        if not child.children:
             yield path
-            yield from (f"{path}/@{name.local}" for name, _ in child.attributes if name.uri != _XSI)
+        yield from _leaves(child, f"{path}/")

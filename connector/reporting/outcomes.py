@@ -45,14 +45,14 @@ def outcome_of(events: Iterable[Event]) -> tuple[Outcome, Event | None]:
     first kind of success counts, unless the last word is a failure: Entra retries what failed, and reports what a later
     step could not do. A skip is the outcome only of people of whom nothing else is said, or nothing but older failures.
     """
-    decisive = [e for e in events if e.status == "failure" or e.status in {"success", "warning", "skipped"}]
+    decisive = [e for e in events if e.status in {"success", "warning", "failure", "skipped"}]
     if not decisive:
         return Outcome.WAITING, None
     successes = [e for e in decisive if e.status in {"success", "warning"} and e.action in _SUCCESS]
+    if successes:
+        decisive = [e for e in decisive if e.status != "skipped"]
     # Of two events of the same second the failure is the later word: nothing is retried within a second.
     last = max(decisive, key=lambda e: (e.at, e.status == "failure", e.id))
-    if last.status == "skipped" and successes:
-        last = max((e for e in decisive if e.status != "skipped"), key=lambda e: (e.at, e.status == "failure", e.id))
     if last.status == "failure":
         return Outcome.FAILED, last
     if successes:

@@ -83,7 +83,6 @@ def _template() -> Template:
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
-        lstrip_blocks=True,
         finalize=_visible,
     )
     return environment.get_template("page.html.j2")

@@ -24,7 +24,7 @@ EXAMPLES: Final = 5
 
 
 def summary_json(summary: Summary, *, failures: Iterable[Ending] = ()) -> bytes:
-    """`summaries/<feed>/<run>.json` (design.md, section 3): UTF-8, indented by 2, the same bytes for the same summary.
+    """`summaries/<feed>/<run>.json` (docs/operating.md): UTF-8, indented by 2, the same bytes for the same summary.
 
     `failures` are all endings in `FAILURES`; the file gets the ten most frequent causes, each with up to five examples:
     `"failures": [{"outcome", "code", "reason", "advice", "people", "examples": [{"row", "externalId"}]}]`.

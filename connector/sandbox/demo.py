@@ -34,7 +34,7 @@ from connector.sandbox.screen import WIDTH, Screen, failures_of, last_screen, re
 from connector.sandbox.servers import PROJECT, Azurite, Sandbox
 from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import ConnectorError, Fault, Unusable
-from connector.vocabulary.run import State
+from connector.vocabulary.run import ProblemCode, State
 from connector.vocabulary.summary import Summary
 
 CLIENT_ID: Final = "5d0e3f1c-0d0f-4d58-9d1b-3c6a2f0b7e11"
@@ -61,7 +61,7 @@ WATCHABLE: Final = Pace(
 STALLED: Final = 90.0
 """Seconds without any progress after which the demo gives up."""
 
-HOPELESS: Final = frozenset({"stopped", "quota", "feed"})
+HOPELESS: Final = frozenset({ProblemCode.STOPPED, ProblemCode.QUOTA, ProblemCode.FEED})
 """Codes of a run's problem that no further tick mends while the demo lasts."""
 
 STEPS: Final = ("Storage", "Entra", "Drop", "Plan", "Send", "Cycle", "Outcomes")
@@ -383,7 +383,7 @@ class Stage:
             more={
                 "Beside it": ".json, .outcomes.csv and .rejects.csv",
                 "Log": str((self.out / "demo.log").resolve()),
-                "Your own": f"python -m connector demo FILE --feed FEED.yaml{'' if exhibit.own else samples}",
+                "Your own": f"make demo FILE=people.csv FEED=employees.yaml{'' if exhibit.own else samples}",
             },
         )
         return 0 if summary.state is State.SETTLED else 1

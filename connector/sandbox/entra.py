@@ -337,7 +337,7 @@ class Entra:
             self._assign(user, manager or "")
         for path in {*attributes, *user.attributes}:
             value = attributes.get(path)
-            # Reference, section 2: `mail` can be set only at creation.
+            # docs/entra.md, "The record": `mail` can be set only at creation.
             if path == 'emails[type eq "work"].value' and path in user.attributes:
                 continue
             if value not in (None, ""):

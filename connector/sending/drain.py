@@ -27,7 +27,7 @@ from connector.sending.pause import INTERRUPTED, LEASE_LOST, Pause
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
 from connector.vocabulary.order import next_to_send
-from connector.vocabulary.run import Problem, Receipt, Run, State
+from connector.vocabulary.run import Problem, ProblemCode, Receipt, Run, State
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +229,7 @@ class Drain:
             path = await asyncio.to_thread(self._upload_path, run)
         except Unusable as error:
             self._stopped_feeds.add(feed)
-            problem: Problem | None = Problem(code="feed", message=str(error), advice="mend the feed file")
+            problem: Problem | None = Problem(code=ProblemCode.FEED, message=str(error), advice="mend the feed file")
             await self._save_problem(run, etag, replace(run, problem=problem), said)
             return None
         # The feed may name another endpoint by now: whoever stopped for a wrong one goes on with the right one.
@@ -340,7 +340,7 @@ class Drain:
             # It concerns this feed's job; the other feeds go on.
             under_way.left.appendleft(number)
             self._stopped_feeds.add(run.feed)
-            under_way.problem = Problem(code="stopped", message=error.message, advice=error.advice)
+            under_way.problem = Problem(code=ProblemCode.STOPPED, message=error.message, advice=error.advice)
             self._changed.set()
         except (Retryable, Conflict) as error:
             under_way.left.appendleft(number)

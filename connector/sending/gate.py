@@ -18,7 +18,7 @@ from connector.sending.pause import LEASE_LOST, LONGEST_QUOTA_WAIT, TIME_IS_UP, 
 from connector.sending.window import Window
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict
-from connector.vocabulary.run import Problem
+from connector.vocabulary.run import Problem, ProblemCode
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Gate:
 
     def stop_for_outage(self, message: str) -> NoReturn:
         self._ledger.outage = self._ledger.outage or self._clock.now()
-        self.stop(Pause(Problem(code="outage", message=message, advice="nothing: every tick tries again")))
+        self.stop(Pause(Problem(code=ProblemCode.OUTAGE, message=message, advice="nothing: every tick tries again")))
 
     async def wait_for_turn(self) -> None:
         """Waits for the window, in the order of asking. Raises Pause when the time, the quota or the lease is up."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -37,12 +36,8 @@ class Ledger:
             return cls()
 
     def dump(self) -> bytes:
-        data: Mapping[str, object] = {
-            "calls": {str(minute): calls for minute, calls in sorted(self.calls.items())},
-            "quota_until": self.quota_until and self.quota_until.isoformat(),
-            "outage": self.outage and self.outage.isoformat(),
-        }
-        return orjson.dumps(data, option=orjson.OPT_INDENT_2)
+        # Sorted, so that the same calls are the same bytes: the uplink writes a ledger only when it has changed.
+        return orjson.dumps(self, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)
 
     def used(self, now: datetime, quota: Limit) -> int:
         """Calls in the window that ends now. A minute counts until its last second has left the window."""
@@ -61,22 +56,22 @@ class Ledger:
 
     def give_back(self, minute: int, calls: int) -> None:
         """Of what was set aside, `calls` were not made."""
-        self.calls[minute] = max(0, self.calls.get(minute, 0) - calls)
+        if minute in self.calls:
+            self.calls[minute] -= calls
 
-    def frees_at(self, now: datetime, quota: Limit, calls: int = 1) -> datetime:
-        """When `calls` more can be made: as the oldest minutes leave the window."""
-        free = quota.calls - self.used(now, quota)
-        if free >= calls:
-            return now
+    def frees_at(self, now: datetime, quota: Limit) -> datetime:
+        """When a call can be made again: now, or as the oldest minutes leave the window."""
+        free, moment = quota.calls - self.used(now, quota), now
         for minute in sorted(self.calls):
+            if free > 0:
+                break
             free += self.calls[minute]
-            if free >= calls:
-                return datetime.fromtimestamp((minute + 1) * 60, UTC) + timedelta(seconds=quota.seconds)
-        return now + timedelta(seconds=quota.seconds)
+            moment = datetime.fromtimestamp((minute + 1) * 60, UTC) + timedelta(seconds=quota.seconds)
+        return moment
 
 
 def _minute(now: datetime) -> int:
-    return int(now.timestamp() // 60)
+    return int(now.timestamp()) // 60
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -59,7 +59,7 @@ class Parts:
         person = operations[0]["data"]["externalId"]
         self._refusals.append(Refusal(external_id=person, code=error.code, message=error.message))
 
-    def receipt(self, number: int, people: int, now: datetime, earliest: datetime | None) -> Receipt:
+    def receipt(self, number: int, people: int, now: datetime, earliest: datetime | None = None) -> Receipt:
         times = [accepted.at for accepted in self._accepted]
         if earliest is not None:
             times.append(earliest)

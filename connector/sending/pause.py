@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from connector.vocabulary.run import Problem
+from connector.vocabulary.run import Problem, ProblemCode
 
 # Retry-After says when to ask again, not how long to trust it: an absurd value must not silence the connector.
 LONGEST_QUOTA_WAIT = timedelta(hours=1)
@@ -19,17 +19,21 @@ class Pause(Exception):
 
 
 LEASE_LOST = Problem(
-    code="lease", message="the uplink's lease was lost while sending", advice="nothing: the next tick goes on"
+    code=ProblemCode.LEASE, message="the uplink's lease was lost while sending", advice="nothing: the next tick goes on"
 )
-INTERRUPTED = Problem(code="interrupted", message="sending was interrupted", advice="nothing: the next tick goes on")
+INTERRUPTED = Problem(
+    code=ProblemCode.INTERRUPTED, message="sending was interrupted", advice="nothing: the next tick goes on"
+)
 TIME_IS_UP = Problem(
-    code="time", message="the function's time limit is near (SEND_TIME_LIMIT)", advice="nothing: the next tick goes on"
+    code=ProblemCode.TIME,
+    message="the function's time limit is near (SEND_TIME_LIMIT)",
+    advice="nothing: the next tick goes on",
 )
 
 
 def quota_problem(until: datetime) -> Problem:
     return Problem(
-        code="quota",
+        code=ProblemCode.QUOTA,
         message=f"the tenant's quota of calls is used up; sending goes on at about {until:%Y-%m-%d %H:%M} UTC",
         advice="nothing, or send less: `content: delta`, or Entra ID Governance's larger quota (SEND_QUOTA)",
     )

@@ -42,7 +42,7 @@ class Window:
         self._in_flight = 0
         self._most_in_flight = 0
         self._warm = 0
-        self._ended: deque[Call] = deque()
+        self._ended: list[Call] = []
         self._round_trips: deque[float] = deque(maxlen=_SAMPLE)
         self._fastest = 0.0
         self._closed_until = -math.inf
@@ -59,8 +59,8 @@ class Window:
             return self._closed_until - now
         self._recover(now)
         horizon = now - self._span
-        while self._ended and self._ended[0].ended <= horizon:
-            self._ended.popleft()
+        # What was answered before the window began has arrived before it too.
+        self._ended = [call for call in self._ended if call.ended > horizon]
         late = sorted(at for call in self._ended if (at := self._latest_arrival(call)) > horizon)
         free = self._allowed - self._in_flight - len(late)
         if free > 0:
@@ -102,4 +102,4 @@ class Window:
         # A window without a 429 doubles what is allowed: from one call back to forty in half a minute.
         while self._allowed < self._limit.calls and now >= self._raised + self._limit.seconds:
             self._allowed = min(self._limit.calls, self._allowed * 2)
-            self._raised = max(self._raised + self._limit.seconds, now - self._limit.seconds)
+            self._raised += self._limit.seconds

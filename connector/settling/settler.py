@@ -29,7 +29,7 @@ from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Stopped
 from connector.vocabulary.lines import event_line, parse_event_line
 from connector.vocabulary.order import earlier_runs
-from connector.vocabulary.run import Outcome, Problem, Run, State
+from connector.vocabulary.run import Outcome, Problem, ProblemCode, Run, State
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class Settler:
             return None
         newest = min(starts)
         try:
-            # Report APIs allow few requests (entra-api.md, section 2): a page that is throttled is asked for again.
+            # Report APIs allow few requests (docs/entra.md, "The log"): a page that is throttled is asked for again.
             async for page in self._graph.events(job_id, min(starts), self._policy):
                 for event in page:
                     newest = max(newest, event.at)
@@ -134,10 +134,10 @@ class Settler:
                             opened.fresh = True
         except Stopped as error:
             log.warning("log not readable", extra={"runs": len(runs)})
-            return Problem(code="log", message=error.message, advice=error.advice)
+            return Problem(code=ProblemCode.LOG, message=error.message, advice=error.advice)
         except ConnectorError as error:
             log.warning("log not reached", extra={"runs": len(runs)})
-            return Problem(code="log", message=str(error), advice="nothing: every tick tries again")
+            return Problem(code=ProblemCode.LOG, message=str(error), advice="nothing: every tick tries again")
         for opened in runs:
             opened.run = replace(opened.run, watermark=newest)
         share_out(runs)
@@ -160,7 +160,7 @@ class Settler:
         if run.state is State.SETTLING:
             run = replace(run, problem=problem)
             # A log that cannot be read is not silent: nobody is unconfirmed before it has been asked.
-            readable = problem is None or problem.code != "log"
+            readable = problem is None or problem.code is not ProblemCode.LOG
             overdue = readable and opened.silent_for(self._settings.settle_deadline, now)
             opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, now))
             # Also those whom a lost plan no longer names.

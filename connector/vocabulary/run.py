@@ -141,11 +141,39 @@ class Times:
     settled: datetime | None = None
 
 
+class ProblemCode(enum.StrEnum):
+    """Every reason that a run as a whole can have; `docs/operating.md` says of each what to do."""
+
+    FEED = "feed"
+    DROP = "drop"
+    PLANNING = "planning"
+    STOPPED = "stopped"
+    OUTAGE = "outage"
+    QUOTA = "quota"
+    TIME = "time"
+    LEASE = "lease"
+    INTERRUPTED = "interrupted"
+    LOG = "log"
+    JOB_PAUSED = "job-paused"
+    JOB_QUARANTINE = "job-quarantine"
+    JOB_NOT_CONFIGURED = "job-notconfigured"
+    JOB_NOT_RUN = "job-notrun"
+
+    @classmethod
+    def _missing_(cls, value: object) -> ProblemCode | None:
+        """What another version of the connector wrote stays what it is."""
+        if not isinstance(value, str):
+            return None
+        code = str.__new__(cls, value)
+        code._name_ = code._value_ = value
+        return code
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Something about the run as a whole that a person should read: why it is stopped, rejected or waiting."""
 
-    code: str
+    code: ProblemCode
     message: str
     advice: str = ""
 

@@ -63,7 +63,7 @@ class Requests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """`summaries/<feed>/<run>.json`: the contract of design.md, section 3. Fields are added, never renamed."""
+    """`summaries/<feed>/<run>.json`: a contract (docs/operating.md, "The summary"). Fields are added, never renamed."""
 
     schema: int = 1
     feed: str

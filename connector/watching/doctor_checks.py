@@ -251,7 +251,7 @@ class DoctorChecks:
         if status.code == "Active":
             return [Finding(name=name, result=Result.OK, message="is Active")]
         said = f"is {status.code or 'in no state'}" + (f": {status.reason}" if status.reason else "")
-        advice = jobs.ADVICE.get(status.code)
+        advice = jobs.TROUBLES[status.code][1] if status.code in jobs.TROUBLES else None
         # What has never run may have been started a minute ago; a state that is new is not known to be bad.
         result = Result.WARN if advice is None or status.code == "NotRun" else Result.FAIL
         return [Finding(name=name, result=result, message=said, advice=advice or "look it up in the portal")]

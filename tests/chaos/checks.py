@@ -1,4 +1,4 @@
-"""What must be true when a schedule is over (design.md, section 4): each violation as a line of text."""
+"""What must be true when a schedule is over (docs/reliability.md): each violation as a line of text."""
 
 from __future__ import annotations
 

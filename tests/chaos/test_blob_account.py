@@ -86,9 +86,9 @@ def observed(service: BlobServiceClient, name: str) -> list[tuple[str, str]]:
 
     first, second = BlobLeaseClient(blob), BlobLeaseClient(blob)
     before = blob.get_blob_properties().etag
-    see("acquire", done(lambda: first.acquire(lease_duration=15)))
+    see("acquire", done(lambda: first.acquire(lease_duration=60)))
     found.append(("a lease is no new version", str(blob.get_blob_properties().etag == before)))
-    see("acquire twice", done(lambda: second.acquire(lease_duration=15)))
+    see("acquire twice", done(lambda: second.acquire(lease_duration=60)))
     see("write without the lease", lambda: write(blob, b"5"))
     see("write with another lease", lambda: write(blob, b"5", lease=str(uuid.UUID(int=5))))
     see("write with the lease", lambda: write(blob, b"5", lease=first.id))
@@ -98,14 +98,14 @@ def observed(service: BlobServiceClient, name: str) -> list[tuple[str, str]]:
     see("break", done(lambda: BlobLeaseClient(blob).break_lease(0)))
     see("renew what is broken", done(first.renew))
     see("write with a broken lease", lambda: write(blob, b"6", lease=first.id))
-    see("acquire after the break", done(lambda: second.acquire(lease_duration=15)))
+    see("acquire after the break", done(lambda: second.acquire(lease_duration=60)))
     see("renew after another has it", done(first.renew))
     see("write after another has it", lambda: write(blob, b"7", lease=first.id))
     see("release", done(second.release))
     see("write after the release", lambda: write(blob, b"8"))
     see("write with a released lease", lambda: write(blob, b"8", lease=second.id))
     see("delete", done(lambda: container.delete_blob("a/b.json")))
-    see("lease of what is not there", done(lambda: BlobLeaseClient(blob).acquire(lease_duration=15)))
+    see("lease of what is not there", done(lambda: BlobLeaseClient(blob).acquire(lease_duration=60)))
     return found
 
 

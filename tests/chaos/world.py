@@ -240,11 +240,11 @@ class World:
         )
 
     def states(self) -> dict[tuple[str, str], str]:
-        """Every run's state by (feed, run)."""
+        """Every run's state by (feed, run); a damaged run has none."""
         return {
-            (path.split("/")[0], path.split("/")[1]): self.account.metadata("runs", path)["state"]
+            (path.split("/")[0], path.split("/")[1]): state
             for path in self.account.paths("runs")
-            if path.endswith("/run.json")
+            if path.endswith("/run.json") and (state := self.account.metadata("runs", path).get("state"))
         }
 
     # what happens
@@ -327,7 +327,9 @@ class World:
         for path in source.sample(paths, k=min(tamper.count, len(paths))):
             if container == "inbox":
                 self.seen.gone.add(account.etag(container, path))
-            if tamper.what == "spool changed":
+            if tamper.what == "state damaged":
+                account.put(container, path, b"{}")
+            elif tamper.what == "spool changed":
                 account.put(container, path, (account.read(container, path) or b"").replace(b"a", b"b"))
             else:
                 account.remove(container, path)
@@ -392,6 +394,7 @@ TAMPERINGS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "spool changed": ("runs", lambda path: "/spool/" in path),
     "index deleted": ("runs", lambda path: path.endswith("/requests.json")),
     "events deleted": ("runs", lambda path: path.endswith("/events.jsonl.gz")),
+    "state damaged": ("runs", lambda path: path.endswith("/run.json")),
     "drop deleted": ("inbox", lambda path: True),
 }
 """What is tampered with: the container, and which of its blobs."""

@@ -15,7 +15,7 @@ from connector.mapping.expressions.parser import parse
 from connector.mapping.expressions.values import ValueFault
 from connector.vocabulary.errors import FeedUnusable, Unusable
 from tests.fuzz import inputs
-from tests.readers.samples import SAMPLES, read
+from tests.unit.readers.samples import SAMPLES, read
 
 NOW: Final = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 

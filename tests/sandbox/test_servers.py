@@ -20,6 +20,8 @@ from connector.sandbox.servers import PROJECT, Azurite, Sandbox, azurite_command
 from connector.sandbox.settings import CONTOSO, SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.limits import Limit
+from tests.account import PATIENCE, interruptible
+from tests.kit.account import PATIENCE
 from tests.sandbox.wire import SCIM, bulk, identity_url, person
 
 
@@ -104,7 +106,7 @@ def test_azurite_ends_when_its_starter_is_killed() -> None:
     ) as starter:
         assert starter.stdout is not None
         port = int(starter.stdout.readline())
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             starter.kill()
             try:
                 ended = connection.recv(1)
@@ -135,23 +137,17 @@ def test_what_is_missing_for_azurite_is_said_with_what_to_do(
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("cycle_delay: 0\n")
-    command = [
-        sys.executable,
-        "-m",
-        "connector",
-        "sandbox",
-        "--port",
-        "0",
-        "--settings",
-        str(tmp_path / "settings.yaml"),
-    ]
+    command = interruptible("sandbox", "--port", "0", "--settings", str(tmp_path / "settings.yaml"))
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT, text=True) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline().rstrip() for _ in range(6)]
-        base = lines[3].removeprefix("export GRAPH_BASE_URL=")
-        report = httpx.get(f"{base}/sandbox/report", verify=False).json()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        try:
+            lines = [process.stdout.readline().rstrip() for _ in range(6)]
+            base = lines[3].removeprefix("export GRAPH_BASE_URL=")
+            report = httpx.get(f"{base}/sandbox/report", verify=False).json()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
     sandbox = SandboxSettings()
     principal, job = sandbox.jobs[0]
     assert lines == [

@@ -141,20 +141,15 @@ class _Token:
     literal: str = ""
 
 
-_PARTS: Final = {"y": "year", "M": "month", "g": "era", "z": "zone", "K": "zone", "Z": "zone"}
-_DATE_PARTS: Final = frozenset({"year", "month", "day", "weekday"})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DateFormat:
-    """A compiled .NET format string, for reading and for writing. `parts` is what of a date it holds."""
+    """A compiled .NET format string, for reading and for writing. `parts` is what it holds of a date, not of a time."""
 
     text: str
     parts: frozenset[str]
     tokens: tuple[_Token, ...]
     pattern: re.Pattern[str]
     spaced_pattern: re.Pattern[str]
-    assumes_utc: bool
 
     def parse(self, source: str, styles: Styles = DEFAULT_STYLES) -> Moment | None:
         """The moment that `source` writes in exactly this format, or None."""
@@ -185,14 +180,12 @@ class DateFormat:
 def date_format(text: str) -> DateFormat:
     """Compiles a .NET format string. Raises FormatError where .NET would refuse it."""
     tokens = _tokens(_expanded(text))
-    parts = frozenset(_part(token) for token in tokens if token.symbol)
     return DateFormat(
         text=text,
-        parts=parts,
+        parts=frozenset(part for token in tokens for part in _parts(token)),
         tokens=tokens,
         pattern=_pattern(tokens, between=""),
         spaced_pattern=_pattern(tokens, between=r"\s*+"),
-        assumes_utc=text in ("r", "R", "u"),
     )
 
 
@@ -201,11 +194,10 @@ def conversion_fault(source: DateFormat, target: DateFormat) -> str | None:
 
     .NET fills what `source` leaves out of a date with today's date: an answer that changes by the day is refused.
     """
-    wanted, given = target.parts & _DATE_PARTS, source.parts & _DATE_PARTS
-    if "year" in given:
-        return None
-    missing = sorted(wanted - given if "weekday" not in wanted else (wanted | {"year"}) - given)
-    if not missing:
+    # Which weekday it is depends on the year.
+    wanted = target.parts | ({"year"} if "weekday" in target.parts else set())
+    missing = sorted(wanted - source.parts)
+    if "year" in source.parts or not missing:
         return None
     return f"the output asks for the {missing[0]}, which the input format does not hold"
 
@@ -269,14 +261,14 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
     raise FormatError("the quoted text in the date format has no end", start)
 
 
-def _part(token: _Token) -> str:
+def _parts(token: _Token) -> tuple[str, ...]:
     if token.symbol == "d":
-        return "day" if token.count <= 2 else "weekday"
-    return _PARTS.get(token.symbol, "time")
+        return ("day",) if token.count <= 2 else ("weekday",)
+    return {"y": ("year",), "M": ("month",)}.get(token.symbol, ())
 
 
 def _names(names: list[str]) -> str:
-    return "(?i:" + "|".join(sorted(names, key=len, reverse=True)) + ")"
+    return "(?i:" + "|".join(names) + ")"
 
 
 # ParseExact never gives a digit back, so the patterns are possessive.
@@ -297,7 +289,7 @@ def _reader(token: _Token) -> str:
     return {
         "f": f"[0-9]{{{count}}}",
         "F": f"[0-9]{{0,{count}}}+",
-        "t": "(?i:[AP])" if count == 1 else "(?i:[AP]M)",
+        "t": "[AP]" if count == 1 else "(?i:[AP]M)",
         "z": ("[+-][0-9]{1,2}+", "[+-][0-9]{2}", "[+-][0-9]{2}:?+[0-9]{2}")[min(count, 3) - 1],
         "K": "(?:Z|[+-][0-9]{2}:?+[0-9]{2})?+",
         "Z": "(?i:GMT|Z)",
@@ -318,24 +310,26 @@ def _pattern(tokens: tuple[_Token, ...], *, between: str) -> re.Pattern[str]:
             pieces.append("")
         else:
             pieces.append(re.escape(token.literal))
-    return re.compile(between + between.join(pieces) + between if between else "".join(pieces))
+    return re.compile(between + between.join(pieces) + between)
 
 
 _FIELDS: Final = {"y": "year", "h": "hour", "H": "hour", "m": "minute", "s": "second"}
 
 
 def _moment(form: DateFormat, found: re.Match[str], styles: Styles) -> Moment | None:
-    fields: dict[str, int] = {}
+    # U alone says that the time is UTC's: r and u, which write GMT and Z, do not when they are read.
+    fields = dict(zone_fields("Z")) if form.text == "U" else {}
     specifiers = [token for token in form.tokens if token.symbol]
     for token, piece in zip(specifiers, found.groups(), strict=True):
-        for name, value in _fields(token, piece or ""):
+        for name, value in _fields(token, piece):
             # A part that is written twice must be the same both times.
             if fields.setdefault(name, value) != value:
                 return None
-    return _assembled(fields, form, styles)
+    return _assembled(fields, styles)
 
 
 def _fields(token: _Token, piece: str) -> list[tuple[str, int]]:
+    """What the text of a specifier says; None, as "" does, where an F is missing with its full stop."""
     symbol, count = token.symbol, token.count
     if symbol in _FIELDS:
         value = int(piece)
@@ -373,10 +367,14 @@ def zone_fields(piece: str) -> list[tuple[str, int]]:
     return [("offset", (hours * 60 + minutes) * (-1 if piece[0] == "-" else 1)), ("offset_minutes", minutes)]
 
 
-def _assembled(fields: dict[str, int], form: DateFormat, styles: Styles) -> Moment | None:
+def is_no_offset(fields: dict[str, int]) -> bool:
+    """Whether these fields say an offset that .NET refuses."""
+    return fields.get("offset_minutes", 0) > 59 or abs(fields.get("offset", 0)) > 14 * 60
+
+
+def _assembled(fields: dict[str, int], styles: Styles) -> Moment | None:
     hour = _hour(fields)
-    offset = fields.get("offset")
-    if hour is None or fields.get("offset_minutes", 0) > 59 or abs(offset or 0) > 14 * 60:
+    if hour is None or is_no_offset(fields):
         return None
     ticks = fields.get("ticks", 0)
     try:
@@ -392,18 +390,15 @@ def _assembled(fields: dict[str, int], form: DateFormat, styles: Styles) -> Mome
         )
         if "weekday" in fields and "year" in fields and wall.weekday() != fields["weekday"]:
             return None
-        if offset:
-            wall -= timedelta(minutes=offset)
+        wall -= timedelta(minutes=fields.get("offset", 0))
     except (ValueError, OverflowError):
         return None
-    return Moment(wall=wall, tick=ticks % 10, zone=_kind(offset, utc="utc" in fields, form=form, styles=styles))
+    return Moment(wall=wall, tick=ticks % 10, zone=_kind(fields, styles))
 
 
-def _kind(offset: int | None, *, utc: bool, form: DateFormat, styles: Styles) -> Zone:
-    if form.assumes_utc:
-        return Zone.UTC
-    if offset is not None:
-        stays_utc = Styles.ADJUST_TO_UNIVERSAL in styles or (utc and Styles.ROUNDTRIP_KIND in styles)
+def _kind(fields: dict[str, int], styles: Styles) -> Zone:
+    if "offset" in fields:
+        stays_utc = Styles.ADJUST_TO_UNIVERSAL in styles or ("utc" in fields and Styles.ROUNDTRIP_KIND in styles)
         return Zone.UTC if stays_utc else Zone.LOCAL
     if styles & (Styles.ASSUME_LOCAL | Styles.ASSUME_UNIVERSAL):
         return Zone.UTC if Styles.ADJUST_TO_UNIVERSAL in styles else Zone.LOCAL
@@ -415,7 +410,7 @@ def _hour(fields: dict[str, int]) -> int | None:
     if "twelve" in fields:
         # hh without tt is a time before noon.
         return None if hour > 12 else hour % 12 + (12 if afternoon else 0)
-    if afternoon is not None and "hour" in fields and (hour >= 12) != bool(afternoon):
+    if afternoon is not None and (hour >= 12) != bool(afternoon):
         return None
     return hour
 

@@ -11,7 +11,9 @@ from typing import Final
 
 import regex
 
-from connector.mapping.dotnet.translation import UNNAMED, PatternError, Translation, group_name
+from connector.mapping.dotnet.faults import PatternError, TimedOut
+from connector.mapping.dotnet.substitution import substitution
+from connector.mapping.dotnet.translation import UNNAMED, Translation, group_name
 
 _FIRST_SECONDS: Final = 0.1
 _LATER_SECONDS: Final = 0.005
@@ -20,10 +22,6 @@ _SECONDS_PER_CHARACTER: Final = 2e-6
 
 # Asking the engine to watch the clock costs more than most matches do.
 _CHEAP_STEPS: Final = 1_000_000
-
-
-class TimedOut(Exception):
-    """A match took longer than its bound."""
 
 
 class DotnetPattern:
@@ -59,6 +57,10 @@ class DotnetPattern:
         if self._names:
             return self._names[-1]
         return f"{UNNAMED}{self._unnamed}" if self._unnamed else None
+
+    def substitution(self, template: str, *, strict: bool) -> Callable[[regex.Match[str]], str] | str:
+        """What a replacement text writes for a match of this pattern: see `substitution.substitution`."""
+        return substitution(template, self, strict=strict)
 
     def replace(self, source: str, replacement: Callable[[regex.Match[str]], str] | str) -> str:
         """Every match replaced; a replacement that is text is taken literally. Raises TimedOut."""

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-import regex
+from connector.mapping.dotnet.faults import PatternError
 
-from connector.mapping.dotnet.pattern import DotnetPattern
-from connector.mapping.dotnet.translation import PatternError
+if TYPE_CHECKING:
+    import regex
 
 _SUBSTITUTION: Final = re.compile(r"\$(?:(?P<sign>[$&`'+_])|(?P<number>[0-9]+)|\{(?P<name>\w+)\})")
 
 
-def substitution(template: str, pattern: DotnetPattern, *, strict: bool) -> Callable[[regex.Match[str]], str] | str:
+class Groups(Protocol):
+    """What a replacement text refers to: `DotnetPattern`."""
+
+    def group(self, reference: str) -> str | None: ...
+
+    @property
+    def last_group(self) -> str | None: ...
+
+
+def substitution(template: str, pattern: Groups, *, strict: bool) -> Callable[[regex.Match[str]], str] | str:
     """What a replacement text with `$1`, `${name}`, `$$`, `$&` … writes for a match; plain text where it has none.
 
     A reference to a group that the pattern lacks is literal text, as in .NET; if `strict`, it raises PatternError.
@@ -31,7 +40,7 @@ def substitution(template: str, pattern: DotnetPattern, *, strict: bool) -> Call
     return lambda match: "".join([part if isinstance(part, str) else _expanded(part, match) for part in parts])
 
 
-def _substituted(found: re.Match[str], pattern: DotnetPattern, *, strict: bool) -> str | tuple[str, str]:
+def _substituted(found: re.Match[str], pattern: Groups, *, strict: bool) -> str | tuple[str, str]:
     sign, reference = found["sign"], found["number"] or found["name"]
     if sign == "$":
         return "$"

@@ -12,6 +12,8 @@ from typing import Final
 
 import regex
 
+from connector.mapping.dotnet.faults import PatternError
+
 _MAX_DEPTH: Final = 100
 
 
@@ -63,15 +65,6 @@ _ANCHORS: Final = {"A": r"\A", "Z": r"(?=\n?\Z)", "z": r"\Z", "b": r"\b", "B": r
 _COUNT: Final = re.compile(r"\{([0-9]+)(,([0-9]*))?\}", re.ASCII)
 _NAME: Final = re.compile(r"\w+")
 _OPTIONS: Final = re.compile(r"\(\?([imnsx]*)(?:-([imnsx]+))?([:)])", re.ASCII)
-
-
-class PatternError(ValueError):
-    """A pattern that .NET would refuse, or that has no equal here; `offset` counts from 0 into the pattern."""
-
-    def __init__(self, message: str, offset: int) -> None:
-        self.message = message
-        self.offset = offset
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,10 @@ What can be compiled before a row is seen (formats, patterns) is compiled here a
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from connector.mapping.dotnet.dates import FormatError, date_format
-from connector.mapping.dotnet.pattern import DotnetPattern, dotnet_pattern
-from connector.mapping.dotnet.substitution import substitution
-from connector.mapping.dotnet.translation import PatternError
+from connector.mapping.dotnet.faults import PatternError
 from connector.mapping.expressions.casing import is_culture
 from connector.mapping.expressions.date_functions import INTERVALS, DateConversion, date_conversion
 from connector.mapping.expressions.expression_error import ExpressionError, nearest
@@ -22,6 +20,9 @@ from connector.mapping.expressions.replacement import Replacement, ReplaceMode
 from connector.mapping.expressions.signatures import SIGNATURES, Signature
 from connector.mapping.expressions.syntax import Call, Node, Plan, Text, children, merged_columns
 from connector.mapping.expressions.values import Site, ValueFault, number
+
+if TYPE_CHECKING:
+    from connector.mapping.dotnet.pattern import DotnetPattern
 
 
 def checked_call(
@@ -196,7 +197,7 @@ def _replacement(start: int, arguments: tuple[Node | None, ...], text: str) -> R
     constant = None
     if mode == "pattern" and isinstance(value, Text):
         try:
-            constant = substitution(value.value, pattern, strict=True)
+            constant = pattern.substitution(value.value, strict=True)
         except PatternError as error:
             advice = "name a group of the pattern, or write $$ for a dollar sign"
             raise ExpressionError(error.message, advice, _inside(value, error.offset, text)) from None
@@ -204,6 +205,9 @@ def _replacement(start: int, arguments: tuple[Node | None, ...], text: str) -> R
 
 
 def _pattern(node: Text, text: str) -> DotnetPattern:
+    # Here and not above: few feeds have a pattern, and its engine takes a tenth of a small command's time to load.
+    from connector.mapping.dotnet.pattern import dotnet_pattern
+
     try:
         return dotnet_pattern(node.value)
     except PatternError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -22,13 +22,12 @@ from connector.mapping.dotnet.dates import (
     date_styles,
 )
 from connector.mapping.expressions.plain_dates import DATE_SHAPES, read_date, write_date
-from connector.mapping.expressions.values import Site, Value, integer, present, text
+from connector.mapping.expressions.values import Site, Value, empty_side, integer, text
 
 INTERVALS: Final = ("yyyy", "m", "d", "ww", "h", "n", "s")
 """The intervals of DateAdd and DateDiff."""
 
 _FILE_TIME_EPOCH: Final = datetime(1601, 1, 1)  # noqa: DTZ001  # wall time in UTC, as every moment here
-_NEVER: Final = (_FILE_TIME_EPOCH, 0)
 _SECONDS: Final = {"d": 86400, "ww": 7 * 86400, "h": 3600, "n": 60, "s": 1}
 
 
@@ -37,7 +36,7 @@ def date_argument(source: Value, index: int, *, site: Site) -> Moment | None:
     written = text(source, index, site=site)
     moment = read_date(written)
     if moment is None:
-        if not written or not written.strip():
+        if not written.strip():
             return None
         raise site.fault(index, f"is not a date in a form that is read without a format, such as {DATE_SHAPES}")
     return moment
@@ -61,7 +60,7 @@ def date_add(interval: Value, amount: Value, source: Value, *, site: Site) -> st
             return write_date(moment.wall + timedelta(seconds=many * _SECONDS[unit]))
         months = moment.wall.year * 12 + moment.wall.month - 1 + many * (12 if unit == "yyyy" else 1)
         year, month = divmod(months, 12)
-        day = min(moment.wall.day, calendar.monthrange(year, month + 1)[1]) if 1 <= year <= 9999 else 1
+        day = min(moment.wall.day, calendar.monthrange(year, month + 1)[1])
         return write_date(moment.wall.replace(year=year, month=month + 1, day=day))
     except (OverflowError, ValueError):
         raise site.fault(1, "leads past the years 1 to 9999") from None
@@ -88,10 +87,11 @@ def _difference(unit: str, first: str, second: str) -> int | None:
         return stop.year - start.year
     if unit == "m":
         return (stop.year - start.year) * 12 + stop.month - start.month
+    span = stop - start
     if unit == "ww":
-        # Sundays in between: day 7 of the proleptic calendar was a Sunday.
-        return stop.toordinal() // 7 - start.toordinal() // 7
-    ticks = (stop - start) // timedelta(microseconds=1) * 10 + end.tick - begin.tick
+        # From the Sunday of one week to that of the other, each at the date's own time of day.
+        span -= timedelta(days=stop.isoweekday() % 7 - start.isoweekday() % 7)
+    ticks = span // timedelta(microseconds=1) * 10 + end.tick - begin.tick
     whole = abs(ticks) // (_SECONDS[unit] * 10_000_000)
     return whole if ticks >= 0 else -whole
 
@@ -136,7 +136,7 @@ class DateConversion:
 
     def convert(self, written: str, *, site: Site) -> str | None:
         """The date in the target format; None for empty text."""
-        if not written or not written.strip():
+        if not written.strip():
             return None
         moment = self.source.parse(written, self.styles)
         if moment is None:
@@ -172,7 +172,7 @@ def format_date_time(
 
 def now_text(now: datetime) -> str:
     """The landing time as CDate writes a date, in UTC."""
-    return write_date(now)
+    return write_date(now.astimezone(UTC).replace(tzinfo=None))
 
 
 def equal_date(left_side: Value, right_side: Value, *, site: Site) -> bool:
@@ -182,8 +182,9 @@ def equal_date(left_side: Value, right_side: Value, *, site: Site) -> bool:
 
 def order_date(left_side: Value, right_side: Value, *, site: Site) -> int:
     """-1, 0 or 1, by time. Raises ValueFault when a side is not a date."""
-    first = _instant(present(left_side, 0, site=site), 0, site) or _NEVER
-    second = _instant(present(right_side, 1, site=site), 1, site) or _NEVER
+    first, second = _instant(left_side, 0, site), _instant(right_side, 1, site)
+    if first is None or second is None:
+        raise empty_side(0 if first is None else 1, site=site)
     return (first > second) - (first < second)
 
 

@@ -82,7 +82,7 @@ def word(source: Value, position: Value, delimiters: Value, *, site: Site) -> st
     """The word with that number, from 1; delimiters is a set of characters, and several in a row separate once."""
     wanted = integer(position, 1, site=site)
     whole, set_of_delimiters = text(source, 0, site=site), text(delimiters, 2, site=site)
-    if wanted < 1 or not whole:
+    if wanted < 1:
         return ""
     words = _words(set_of_delimiters).split(whole) if set_of_delimiters else [whole]
     words = [one for one in words if one]
@@ -322,8 +322,4 @@ def condition_site(columns: tuple[str, ...]) -> Site:
 
 def as_value(result: Value | int | bool) -> Value:
     """A function's result as it travels: booleans and numbers as text."""
-    if isinstance(result, bool):
-        return "True" if result else "False"
-    if isinstance(result, int):
-        return str(result)
-    return result
+    return str(result) if isinstance(result, int) else result

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from connector.mapping.expressions import date_functions, functions
-from connector.mapping.expressions.date_functions import DateConversion
 from connector.mapping.expressions.functions import STRICT, as_value, is_empty, lookup_key
 from connector.mapping.expressions.replacement import Replacement
 from connector.mapping.expressions.syntax import Call, Column, Comparison, Node, Text
@@ -73,8 +72,6 @@ def _steps(node: Node, surroundings: Surroundings) -> _Steps:
         return IGNORE
     if isinstance(node.plan, Replacement):
         return node.plan.apply(*arguments, site=node.site)
-    if isinstance(node.plan, DateConversion):
-        return node.plan.convert(text(arguments[0], 0, site=node.site), site=node.site)
     return as_value(STRICT[node.name](*arguments, site=node.site))
 
 
@@ -105,7 +102,7 @@ def compared(node: Comparison, left: Value, right: Value) -> bool:
 
 
 def _argument(node: Call, index: int) -> _Steps:
-    argument = node.arguments[index] if index < len(node.arguments) else None
+    argument = node.arguments[index]
     return None if argument is None else (yield argument)
 
 
@@ -151,7 +148,8 @@ def _lookup(node: Call, surroundings: Surroundings) -> _Steps:
     if source is IGNORE:
         return IGNORE
     name = node.arguments[2]
-    table = surroundings.tables[name.value if isinstance(name, Text) else ""]
+    assert isinstance(name, Text)
+    table = surroundings.tables[name.value]
     sought = lookup_key(source, site=node.site)
     return table[sought] if sought in table else (yield from _argument(node, 1))
 

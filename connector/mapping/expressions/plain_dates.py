@@ -7,11 +7,11 @@ Facts: the page "Reference for writing expressions", CDate; DateTime.Parse in th
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from connector.mapping.dotnet.dates import MONTHS, SHORT_MONTHS, WEEKDAYS, Moment, Zone, zone_fields
+from connector.mapping.dotnet.dates import MONTHS, SHORT_MONTHS, WEEKDAYS, Moment, Zone, is_no_offset, zone_fields
 
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d{1,7}))?)?(?: ?(?P<half>[AP]M))?"
 _OFFSET = r" ?(?P<zone>Z|GMT|UTC|[+-]\d{2}:?\d{2})"
@@ -46,23 +46,23 @@ def read_date(text: str) -> Moment | None:
     return None
 
 
-def _liberal(parts: dict[str, str | None]) -> Moment | None:
+def _liberal(parts: dict[str, Any]) -> Moment | None:
     name, weekday, zone = parts.get("name"), parts.get("weekday"), parts["zone"]
     hour, half = int(parts["hour"] or 0), parts["half"]
     if half is not None:
         if not 1 <= hour <= 12:
             return None
-        hour = hour % 12 + (12 if half in ("PM", "pm", "Pm", "pM") else 0)
+        hour = hour % 12 + (12 if half.upper() == "PM" else 0)
     offset = dict(zone_fields(zone)) if zone else {}
     ticks = int((parts["fraction"] or "").ljust(7, "0"))
-    month = SHORT_MONTHS.index(name[:3].title()) + 1 if name else int(parts["month"] or 0)
-    if offset.get("offset_minutes", 0) > 59 or abs(offset.get("offset", 0)) > 14 * 60:
+    month = SHORT_MONTHS.index(name[:3].title()) + 1 if name else int(parts["month"])
+    if is_no_offset(offset):
         return None
     try:
         wall = datetime(  # noqa: DTZ001  # see _assembled
-            int(parts["year"] or 0),
+            int(parts["year"]),
             month,
-            int(parts["day"] or 0),
+            int(parts["day"]),
             hour,
             int(parts["minute"] or 0),
             int(parts["second"] or 0),
@@ -78,9 +78,7 @@ def _liberal(parts: dict[str, str | None]) -> Moment | None:
 
 @lru_cache(maxsize=4096)
 def write_date(wall: datetime) -> str:
-    """A date as CDate, Now and DateAdd write it: `M/d/yyyy h:mm:ss tt`. An aware datetime is turned to UTC first."""
-    if wall.tzinfo is not None:
-        wall = wall.astimezone(UTC)
+    """A date in UTC as CDate, Now and DateAdd write it: `M/d/yyyy h:mm:ss tt`."""
     half = "PM" if wall.hour >= 12 else "AM"
     clock = f"{(wall.hour + 11) % 12 + 1}:{wall.minute:02}:{wall.second:02} {half}"
     return f"{wall.month}/{wall.day}/{wall.year:04} {clock}"

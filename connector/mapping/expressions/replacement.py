@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import regex
-
-from connector.mapping.dotnet.pattern import DotnetPattern, TimedOut
-from connector.mapping.dotnet.substitution import substitution
+from connector.mapping.dotnet.faults import TimedOut
 from connector.mapping.expressions.values import Site, Value, text
+
+if TYPE_CHECKING:
+    import regex
+
+    from connector.mapping.dotnet.pattern import DotnetPattern
 
 ReplaceMode: TypeAlias = Literal["value", "template", "pattern", "group", "attribute"]
 
@@ -46,46 +48,44 @@ class Replacement:
             sought = text(old, 1, site=site)
             into = text(template, 6, site=site)
             return into.replace(sought, whole) if sought else into
-        if self.mode == "attribute":
-            return whole or self._extracted(text(attribute, 5, site=site), site)
-        if source is None:
-            return None
-        if self.mode == "value":
+        if self.pattern is None:
+            if source is None:
+                return None
             sought = text(old, 1, site=site)
             return whole.replace(sought, text(value, 4, site=site)) if sought else whole
-        return self._replaced(whole, text(value, 4, site=site), site)
+        if self.mode == "attribute":
+            return whole or self._extracted(self.pattern, text(attribute, 5, site=site), site)
+        return None if source is None else self._replaced(self.pattern, whole, text(value, 4, site=site), site)
 
-    def _extracted(self, attribute: str, site: Site) -> str | None:
-        if self.pattern is None or not attribute:
+    def _extracted(self, pattern: DotnetPattern, attribute: str, site: Site) -> str | None:
+        if not attribute:
             return None
         try:
-            found = self.pattern.search(attribute)
+            found = pattern.search(attribute)
         except TimedOut:
             raise site.fault(5, "made the regular expression run too long") from None
         return None if found is None else found[self.group]
 
-    def _replaced(self, whole: str, value: str, site: Site) -> str:
-        if self.pattern is None:
-            return whole
+    def _replaced(self, pattern: DotnetPattern, whole: str, value: str, site: Site) -> str:
         by: Callable[[regex.Match[str]], str] | str
         if self.mode == "group":
             by = lambda match: _spliced(match, self.group, value)  # noqa: E731  # two kinds of replacement, one name
         else:
-            by = substitution(value, self.pattern, strict=False) if self.constant is None else self.constant
+            by = pattern.substitution(value, strict=False) if self.constant is None else self.constant
         try:
-            return self.pattern.replace(whole, by)
+            return pattern.replace(whole, by)
         except TimedOut:
             raise site.fault(0, "made the regular expression run too long") from None
 
 
 def _spliced(match: regex.Match[str], group: str, value: str) -> str:
     """The match with every capture of the group replaced."""
-    written: list[str] = []
+    written = ""
     end = match.start()
     for begin, stop in sorted(match.spans(group)):
-        if begin < end:
+        # What looks behind or ahead captures outside the match, and a repeated one may overlap itself.
+        if begin < end or stop > match.end():
             continue
-        written += (match.string[end:begin], value)
+        written += match.string[end:begin] + value
         end = stop
-    written.append(match.string[end : match.end()])
-    return "".join(written)
+    return written + match.string[end : match.end()]

@@ -54,19 +54,15 @@ class Site:
 
     def fault(self, index: int, reason: str) -> ValueFault:
         """The fault of the argument at `index`, counted from 0."""
-        argument = self.arguments[min(index, len(self.arguments) - 1)] if self.arguments else "argument"
-        columns = self.columns[index] if index < len(self.columns) else ()
-        return ValueFault(self.function, argument, columns, reason)
+        return ValueFault(self.function, self.arguments[index], self.columns[index], reason)
 
 
 def text(value: Value, index: int, *, site: Site) -> str:
     """The value as one text; null is empty. Raises ValueFault for a list."""
-    if value.__class__ is str:
+    if isinstance(value, str):
         return value
     if value is None:
         return ""
-    if isinstance(value, str):
-        return value
     raise site.fault(index, "has several values; one is needed (take one with Item, or put them together with Join)")
 
 
@@ -97,25 +93,25 @@ def present(side: Value, index: int, *, site: Site) -> str:
     """A side of a comparison by size. Raises ValueFault when it is empty."""
     written = text(side, index, site=site)
     if not written:
-        raise site.fault(index, "is empty and cannot be compared by size")
+        raise empty_side(index, site=site)
     return written
 
 
-def condition(value: Value, *, site: Site, index: int = 0) -> bool:
+def empty_side(index: int, *, site: Site) -> ValueFault:
+    """The fault of a side of a comparison by size that is empty."""
+    return site.fault(index, "is empty and cannot be compared by size")
+
+
+def condition(value: Value, *, site: Site) -> bool:
     """Whether the value is true: "True" or "False" in any case, or a number that is not zero.
 
     Raises ValueFault for anything else, null and empty included: an unknown word is not a "no".
     """
-    word = text(value, index, site=site)
-    if word == "True":
-        return True
-    if word == "False":
-        return False
-    lowered = word.strip().lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
+    word = text(value, 0, site=site).strip().lower()
+    if word in ("true", "false"):
+        return word == "true"
     found = number(word)
     if found is None:
-        reason = "is neither True nor False nor a number" if lowered else "is empty; True, False or a number is needed"
-        raise site.fault(index, reason)
+        reason = "is neither True nor False nor a number" if word else "is empty; True, False or a number is needed"
+        raise site.fault(0, reason)
     return found != 0

@@ -1,0 +1,16 @@
+"""What can be wrong with a pattern, or with matching it."""
+
+from __future__ import annotations
+
+
+class PatternError(ValueError):
+    """A pattern that .NET would refuse, or that has no equal here; `offset` counts from 0 into the pattern."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        self.message = message
+        self.offset = offset
+        super().__init__(message)
+
+
+class TimedOut(Exception):
+    """A match took longer than its bound."""
