@@ -133,8 +133,8 @@ def with_models(content: bytes) -> Iterator[dict[str, Any]]:
             user_type=kind or None,
             title=title or None,
             name=Name(given_name=given or None, family_name=family or None),
-            addresses=[Address(type="work", **address)] if address else None,
-            phone_numbers=[PhoneNumber(type="work", value=phone)] if phone else None,
+            addresses=[Address.model_validate({"type": "work", **address})] if address else None,
+            phone_numbers=[PhoneNumber.model_validate({"type": "work", "value": phone})] if phone else None,
         )
         user[EnterpriseUser] = EnterpriseUser(
             employee_number=worker,
@@ -142,7 +142,7 @@ def with_models(content: bytes) -> Iterator[dict[str, Any]]:
             organization=company or None,
             division=division or None,
             department=department or None,
-            manager=Manager(value=manager) if manager else None,
+            manager=Manager.model_validate({"value": manager}) if manager else None,
         )
         yield user.model_dump(mode="json")
 
