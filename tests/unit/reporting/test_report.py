@@ -782,7 +782,7 @@ def test_the_page_of_a_stopped_run_shows_the_problem_and_what_to_do() -> None:
     )
     text = Page(page(summary, (), ())).text
     assert text.endswith(
-        "Nothing was sent: the file could not be used. 0 rows DropUnusable the column 'WorkerID' is missing What to do "
+        "Nothing was sent: the file could not be used. 0 rows drop the column 'WorkerID' is missing What to do "
         "Add it. Timeline Times are UTC. landed 2026-11-24 09:20:00 planned not reached sent not reached settled not "
         "reached run 20261124T092000Z-3f0c1a9be247 ETag 0x8DD0C5A1B2C3D4E"
     )
@@ -975,8 +975,8 @@ def test_reasons_that_name_each_person_make_one_cause() -> None:
 
 
 def test_causes_with_as_many_people_come_by_their_first_row_and_then_by_code() -> None:
-    def failed(row: int, code: str, **more: Any) -> Ending:
-        return Ending(row=row, external_id=str(row), outcome=Outcome.FAILED, code=code, **more)
+    def failed(row: int, code: str, *, advice: str = "") -> Ending:
+        return Ending(row=row, external_id=str(row), outcome=Outcome.FAILED, code=code, advice=advice)
 
     failures = [failed(9, "A"), failed(3, "C"), failed(3, "B"), failed(1, "D"), failed(7, "E"), failed(8, "E")]
     assert [(cause.people, cause.code) for cause in causes(failures)] == [
