@@ -124,7 +124,7 @@ def with_models(content: bytes) -> Iterator[dict[str, Any]]:
          company, _, title, street, city, country, phone, _, _, zip_code) = row
         # fmt: on
         parts = {"street_address": street, "locality": city, "postal_code": zip_code, "country": country}
-        address = {name: value for name, value in parts.items() if value}
+        address: dict[str, Any] = {name: value for name, value in parts.items() if value}
         user = User[EnterpriseUser](
             external_id=worker,
             user_name=user_id.lower() + "@contoso.com",
@@ -133,8 +133,8 @@ def with_models(content: bytes) -> Iterator[dict[str, Any]]:
             user_type=kind or None,
             title=title or None,
             name=Name(given_name=given or None, family_name=family or None),
-            addresses=[Address(type="work", **address)] if address else None,
-            phone_numbers=[PhoneNumber(type="work", value=phone)] if phone else None,
+            addresses=[Address(type=Address.Type.work, **address)] if address else None,
+            phone_numbers=[PhoneNumber(type=PhoneNumber.Type.work, value=phone)] if phone else None,
         )
         user[EnterpriseUser] = EnterpriseUser(
             employee_number=worker,
@@ -142,7 +142,8 @@ def with_models(content: bytes) -> Iterator[dict[str, Any]]:
             organization=company or None,
             division=division or None,
             department=department or None,
-            manager=Manager(value=manager) if manager else None,
+            # Without pydantic's plugin mypy does not see that `ref` has a default.
+            manager=Manager(value=manager) if manager else None,  # type: ignore[call-arg]
         )
         yield user.model_dump(mode="json")
 

@@ -270,7 +270,7 @@ def _whole(data: Any) -> bytes:
     return read
 
 
-class StorageTransport(RequestsTransport):
+class StorageTransport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it untyped, by __getattr__
     """For the storage SDK: its requests end in `call` instead of a socket."""
 
     def __init__(self, call: StorageEnd) -> None:

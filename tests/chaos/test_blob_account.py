@@ -52,11 +52,11 @@ def observed(service: BlobServiceClient, name: str) -> list[tuple[str, str]]:
     see("read what is not there", lambda: blob.download_blob().readall())
     see("properties of what is not there", blob.get_blob_properties)
     see("delete what is not there", done(lambda: container.delete_blob("a/b.json")))
-    missing = {"match_condition": MatchConditions.IfMissing}
+    missing: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
     see("write if missing", lambda: write(blob, b"12345", overwrite=False, metadata={"state": "x"}, **missing))
     see("write if missing again", lambda: write(blob, b"2", overwrite=False, **missing))
     etag = blob.get_blob_properties().etag
-    same = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+    same: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
     see("read this version", lambda: blob.download_blob(**same).readall())
     see("read a part", lambda: blob.download_blob(offset=1, length=3, **same).readall())
     see("read past the end", lambda: blob.download_blob(offset=9, length=3).readall())
@@ -91,16 +91,16 @@ def observed(service: BlobServiceClient, name: str) -> list[tuple[str, str]]:
     see("acquire twice", done(lambda: second.acquire(lease_duration=60)))
     see("write without the lease", lambda: write(blob, b"5"))
     see("write with another lease", lambda: write(blob, b"5", lease=str(uuid.UUID(int=5))))
-    see("write with the lease", lambda: write(blob, b"5", lease=first.id))
+    see("write with the lease", lambda: write(blob, b"5", lease=first))
     see("delete without the lease", done(lambda: container.delete_blob("a/b.json")))
     see("renew", done(first.renew))
     see("release another lease", done(second.release))
     see("break", done(lambda: BlobLeaseClient(blob).break_lease(0)))
     see("renew what is broken", done(first.renew))
-    see("write with a broken lease", lambda: write(blob, b"6", lease=first.id))
+    see("write with a broken lease", lambda: write(blob, b"6", lease=first))
     see("acquire after the break", done(lambda: second.acquire(lease_duration=60)))
     see("renew after another has it", done(first.renew))
-    see("write after another has it", lambda: write(blob, b"7", lease=first.id))
+    see("write after another has it", lambda: write(blob, b"7", lease=first))
     see("release", done(second.release))
     see("write after the release", lambda: write(blob, b"8"))
     see("write with a released lease", lambda: write(blob, b"8", lease=second.id))
@@ -133,7 +133,7 @@ def test_a_lease_runs_out_by_the_accounts_clock_and_may_be_renewed_until_another
     seconds = 14.9
     assert outcome(lambda: second.acquire(lease_duration=15)) == "409 LeaseAlreadyPresent"
     seconds = 15.0
-    assert outcome(lambda: blob.upload_blob(b"1", overwrite=True, lease=first.id)) == "412 LeaseLost"
+    assert outcome(lambda: blob.upload_blob(b"1", overwrite=True, lease=first)) == "412 LeaseLost"
     first.renew()
     seconds = 30.0
     second.acquire(lease_duration=15)

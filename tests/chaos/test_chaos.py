@@ -49,7 +49,7 @@ def test_a_sender_without_pace_is_found_and_the_schedule_is_shrunk_to_its_drop()
     lines = [f"p{n},Ann,Other,a{n}@example.com,v0,yes,\n" for n in range(300)]
     content = "".join(["Id,First,Last,Mail,Title,Active,Code\n", *lines]).encode()
     land = Land(at=20.0, feed="feed0", name="0.csv", content=content, version="v0")
-    happenings = (ExtraTick(at=30.0, host="b"), TimeOut(at=400.0, host="b"), land)
+    happenings: tuple[Happening, ...] = (ExtraTick(at=30.0, host="b"), TimeOut(at=400.0, host="b"), land)
     schedule = Schedule(seed=7, happenings=happenings, feeds={"feed0": FEED}, send_limit=Limit(4, 5.0), minutes=10.0)
 
     def fails(some: Sequence[Happening]) -> bool:
@@ -118,7 +118,7 @@ def test_threads_in_lockstep_interleave_at_their_calls_in_the_same_order_every_t
 
     async def both() -> list[str]:
         asyncio.get_running_loop().set_default_executor(Lockstep())
-        return await asyncio.gather(asyncio.to_thread(work, "a", 2.0), asyncio.to_thread(work, "b", 3.0))
+        return list(await asyncio.gather(asyncio.to_thread(work, "a", 2.0), asyncio.to_thread(work, "b", 3.0)))
 
     clock = VirtualClock()
     assert asyncio.run(both()) == ["a", "b"]

@@ -66,8 +66,9 @@ class Scene:
         return sum(data.count(b"\n") for name, data in self.account.runs().items() if name.endswith("receipts.jsonl"))
 
     def _hangs(self, rule: Rule) -> bool:
-        seen = self.storage.requests if rule.on is Endpoint.STORAGE else self.entra.report.requests
-        return any(request.fault == rule.do for request in list(seen))
+        if rule.on is Endpoint.STORAGE:
+            return any(passed.fault == rule.do for passed in list(self.storage.requests))
+        return any(seen.fault == rule.do for seen in list(self.entra.report.requests))
 
 
 @pytest.fixture

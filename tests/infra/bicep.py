@@ -26,7 +26,7 @@ def source(name: str) -> str:
 @cache
 def parsed(name: str) -> dict[str, Any]:
     """The parse tree of `infra/<name>`: parameters, variables, types, resources, modules, outputs by name."""
-    return BicepParser().parse(text=re.sub(r"(?m)^(type \w+ = \w+)\[\]$", r"\1", source(name)))
+    return dict(BicepParser().parse(text=re.sub(r"(?m)^(type \w+ = \w+)\[\]$", r"\1", source(name))))
 
 
 def reachable(name: str = "main.bicep") -> list[str]:
@@ -42,14 +42,15 @@ def reachable(name: str = "main.bicep") -> list[str]:
 
 def body(declaration: dict[str, Any]) -> dict[str, Any]:
     """What a resource or module says, out of its loop and condition."""
-    config = declaration["config"]
+    config: dict[str, Any] = declaration["config"]
     while {"condition", "config"} <= set(config):
         config = config["config"]
     return config
 
 
 def modules(file: str) -> dict[str, dict[str, Any]]:
-    return parsed(file).get("modules", {})
+    found: dict[str, dict[str, Any]] = parsed(file).get("modules", {})
+    return found
 
 
 def resources(file: str, kind: str | None = None, *, existing: bool = False) -> dict[str, dict[str, Any]]:

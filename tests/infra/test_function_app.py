@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from connector.outside import settings
+from connector.vocabulary.limits import duration
 from tests.infra.bicep import ROOT, body, modules, parsed, resources, source
 
 APP = "modules/function-app.bicep"
@@ -32,7 +33,8 @@ HOSTS_OWN = {
 def app_settings() -> dict[str, Any]:
     [config] = resources(APP, "Microsoft.Web/sites/config").values()
     assert config["name"] == "appsettings"
-    return config["properties"]
+    found: dict[str, Any] = config["properties"]
+    return found
 
 
 def site() -> dict[str, Any]:
@@ -162,7 +164,7 @@ def test_the_event_subscription_takes_complete_files_of_the_inbox_and_gives_up_l
 def test_sending_stops_before_the_host_would_stop_it() -> None:
     host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
     hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
-    limit = settings.duration(main_parameter("sendTimeLimit"))
+    limit = duration(main_parameter("sendTimeLimit"))
     assert limit < timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 

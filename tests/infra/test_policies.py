@@ -36,7 +36,8 @@ def report() -> dict[str, Any]:
         # It is not to send anything anywhere.
         env={**os.environ, "BC_SKIP_MAPPING": "TRUE", "LOG_LEVEL": "ERROR", "CKV_ENABLE_UPLOAD_FAILED": "FALSE"},
     )
-    return json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def suppressions() -> set[tuple[str, str, str]]:

@@ -77,7 +77,8 @@ def analysed(queries: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    found: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return found
 
 
 @cache
@@ -109,7 +110,8 @@ def strangers(reads: Mapping[str, Any]) -> list[str]:
 @cache
 def alerts() -> list[dict[str, Any]]:
     """The list in alerts.bicep."""
-    return parsed("modules/alerts.bicep")["variables"]["alerts"]["value"]
+    found: list[dict[str, Any]] = parsed("modules/alerts.bicep")["variables"]["alerts"]["value"]
+    return found
 
 
 def query_of(alert: Mapping[str, Any]) -> str:

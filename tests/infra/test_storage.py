@@ -21,7 +21,8 @@ def main_default(parameter: str) -> Any:
 
 
 def containers() -> dict[str, str]:
-    return parsed("main.bicep")["variables"]["containers"]["value"]
+    found: dict[str, str] = parsed("main.bicep")["variables"]["containers"]["value"]
+    return found
 
 
 def test_the_containers_are_those_that_the_code_uses_and_one_for_dead_letters() -> None:

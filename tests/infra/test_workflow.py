@@ -16,7 +16,8 @@ WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 
 
 def workflow() -> dict[str, Any]:
-    return yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
+    found: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
+    return found
 
 
 def test_actionlint_has_nothing_to_say() -> None:

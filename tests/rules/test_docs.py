@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -225,19 +225,20 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
                 yield name_of(page), shlex.split(line, comments=True)[3:]
 
 
-COMMANDS = [pytest.param(words, id=f"{page}: {' '.join(words)}") for page, words in _commands()]
+def _cases(commands: Iterable[tuple[str, list[str]]]) -> list[object]:
+    return [pytest.param(words, id=f"{page}: {' '.join(words)}") for page, words in commands]
 
 
 def _without_redirection(words: list[str]) -> list[str]:
     return words[: words.index(">")] if ">" in words else words
 
 
-@pytest.mark.parametrize("words", COMMANDS)
+@pytest.mark.parametrize("words", _cases(_commands()))
 def test_every_command_of_the_guides_is_one(words: list[str]) -> None:
     assert command_line.parser(words[0]).parse_args(_without_redirection(words)).command == words[0]
 
 
-@pytest.mark.parametrize("words", [case for case in COMMANDS if case.values[0][0] in RUN_HERE])
+@pytest.mark.parametrize("words", _cases(case for case in _commands() if case[1][0] in RUN_HERE))
 def test_every_command_that_needs_no_account_runs_as_it_stands(words: list[str], tmp_path: Path) -> None:
     for sample in SAMPLES.iterdir():
         shutil.copy(sample, tmp_path)

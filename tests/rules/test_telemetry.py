@@ -325,7 +325,8 @@ class Heard:
 @contextmanager
 def listening() -> Iterator[Heard]:
     """Telemetry is on, and goes to memory."""
-    spans, reader, logs = InMemorySpanExporter(), InMemoryMetricReader(), InMemoryLogRecordExporter()
+    spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    logs = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK has left its __init__ untyped
     tracers, loggers = TracerProvider(), LoggerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(spans))
     loggers.add_log_record_processor(SimpleLogRecordProcessor(logs))
@@ -423,7 +424,9 @@ def test_a_run_is_one_trace_whoever_worked_on_it(run: str, heard: Heard) -> None
 
 
 def test_spans_have_the_counts_of_what_was_done(run: str, heard: Heard) -> None:
-    spans = {span.name: dict(span.attributes or {}) for span in heard.spans if span.name in SPANS}
+    spans: dict[str, dict[str, Any]] = {
+        span.name: dict(span.attributes or {}) for span in heard.spans if span.name in SPANS
+    }
     assert {name: set(attributes) for name, attributes in spans.items()} == dict(SPANS)
     assert {name: spans["plan"][name] for name in ("feed", "run", "state", "requests", "rows_send")} == {
         "feed": "people",

@@ -79,7 +79,7 @@ def test_a_thousand_rows_make_twenty_bulk_requests(
     thousand: Planned,
 ) -> None:
     drop, _, requests = thousand
-    assert [request.people for request in requests] == [50] * 19 + [43]
+    assert [request.people_count for request in requests] == [50] * 19 + [43]
     assert (len(drop.rejected), len(drop.duplicates), drop.sent) == (6, 1, 993)
 
 

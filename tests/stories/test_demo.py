@@ -28,7 +28,7 @@ from connector.sandbox.screen import Screen, Trouble, last_screen, rejects_of
 from connector.sandbox.servers import PROJECT
 from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
-from connector.vocabulary.run import Problem, State, Times
+from connector.vocabulary.run import Problem, ProblemCode, State, Times
 from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
 from tests.kit.account import PATIENCE, interruptible
 
@@ -389,7 +389,7 @@ def test_a_problem_of_the_run_is_shown_line_by_line(tmp_path: Path, capsys: pyte
         state=State.REJECTED,
         rows=Rows(total=3, rejected=3),
         outcomes=Outcomes(),
-        problem=Problem(code="drop", message=message, advice="mend \x1b[31mit"),
+        problem=Problem(code=ProblemCode.DROP, message=message, advice="mend \x1b[31mit"),
     )
     last_screen(plain(), unusable, failures=[], rejects=[], took=2, report=tmp_path / "r.html", more={})
     shown = capsys.readouterr().out

@@ -167,7 +167,7 @@ mapping:
 """
     feed = f"{feed_file().partition('mapping:')[0]}{mapping}{rule}"
     content = csv_of([worker(1, Phone="", Hired="", Team="")])
-    expected = {
+    expected: dict[str, Any] = {
         "externalId": "7001",
         "active": True,
         "displayName": "Zyx~given1 Zyx~family1",

@@ -1,6 +1,6 @@
 """Evaluates an expression in every way there is, and insists that they agree."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -28,7 +28,7 @@ def outcomes(
         for text_only in (False, True)
         if not text_only or all(isinstance(cell, str) for cell in cells)
     ]
-    ways = [
+    ways: list[Callable[[], Value]] = [
         lambda: evaluate(expression.root, Surroundings(row=row, now=LANDED, tables=tables)),
         *(lambda function=function: function(cells) for function in compiled),
     ]

@@ -3,9 +3,27 @@
 Each is an expression, the row, and what the page says comes out.
 """
 
-Row = dict[str, str | list[str] | None]
+Value = str | list[str] | None
+Row = dict[str, Value]
+Example = tuple[str, Row, Value]
 
-EXAMPLES: list[tuple[str, Row, str | list[str] | None]] = [
+_SWITCHES: list[Example] = [
+    (
+        'Switch([Active], ,\n  "1", IIF(DateDiff("d", Now(), CDate([StatusHireDate])) > 5, "False", "True"),\n'
+        '  "0", "False")',
+        {"Active": active, "StatusHireDate": hired},
+        expected,
+    )
+    # The tests' landing time is 2021-08-25 17:41:18 UTC.
+    for active, hired, expected in (
+        ("1", "2021-08-31-07:00", "True"),
+        ("1", "2021-09-01-07:00", "False"),
+        ("0", "2021-08-31-07:00", "False"),
+        ("2", "2021-08-31-07:00", None),
+    )
+]
+
+EXAMPLES: list[Example] = [
     (
         'Append([userPrincipalName], ".test")',
         {"userPrincipalName": "John.Doe@contoso.com"},
@@ -39,21 +57,7 @@ EXAMPLES: list[tuple[str, Row, str | list[str] | None]] = [
     ('DateDiff("h", CDate([a]), CDate([b]))', {"a": "2021-08-24", "b": "2021-08-25"}, "24"),
     ('DateDiff("n", CDate([a]), CDate([b]))', {"a": "2021-08-24", "b": "2021-08-25"}, "1440"),
     ('DateDiff("s", CDate([a]), CDate([b]))', {"a": "2021-08-24", "b": "2021-08-25"}, "86400"),
-    *[
-        (
-            'Switch([Active], ,\n  "1", IIF(DateDiff("d", Now(), CDate([StatusHireDate])) > 5, "False", "True"),\n'
-            '  "0", "False")',
-            {"Active": active, "StatusHireDate": hired},
-            expected,
-        )
-        # The tests' landing time is 2021-08-25 17:41:18 UTC.
-        for active, hired, expected in (
-            ("1", "2021-08-31-07:00", "True"),
-            ("1", "2021-09-01-07:00", "False"),
-            ("0", "2021-08-31-07:00", "False"),
-            ("2", "2021-08-31-07:00", None),
-        )
-    ],
+    *_SWITCHES,
     ("DateFromNum(129699324000000000)", {}, "1/1/2012 11:00:00 PM"),
     ("DateFromNum([lastLogonTimestamp])", {"lastLogonTimestamp": "129699324000000000"}, "1/1/2012 11:00:00 PM"),
     (

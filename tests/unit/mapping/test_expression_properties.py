@@ -172,5 +172,6 @@ def test_cleaning_twice_is_cleaning_once(source: str, functions: list[str]) -> N
     for function in functions:
         text = f"{function}({text})"
     once = value(text, s=source)
+    assert isinstance(once, str)
     last = functions[-1]
     assert value(f"{last}([s])", s=once) == once

@@ -300,7 +300,7 @@ def test_a_default_of_a_list_is_everybodys_own_and_gives_way_to_ignore() -> None
         assert isinstance(first, dict)
         assert isinstance(second, dict)
         assert first[CONTOSO]["Tags"] is not second[CONTOSO]["Tags"]
-    assert mapped(bound, ["7", "a"])[CONTOSO] == {"Tags": ["a"], "Kinds": ["a"]}  # type: ignore[index]  # it is a user
+    assert mapped(bound, ["7", "a"])[CONTOSO] == {"Tags": ["a"], "Kinds": ["a"]}
 
 
 def test_one_text_of_a_multi_valued_attribute_is_a_list_of_one() -> None:

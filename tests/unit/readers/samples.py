@@ -20,6 +20,7 @@ USER = {"schemas": [CORE_USER, ENTERPRISE_USER], "externalId": "1"}
 
 def workbook() -> bytes:
     book = openpyxl.Workbook()
+    assert book.active is not None
     book.active.append(["a", "b"])
     book.active.append(["1", 2])
     buffer = io.BytesIO()

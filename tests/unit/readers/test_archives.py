@@ -45,6 +45,7 @@ def test_the_extension_within_an_archive_counts() -> None:
 
 def test_a_packed_workbook_is_read() -> None:
     book = openpyxl.Workbook()
+    assert book.active is not None
     for row in (["id", "name"], ["1", "a"]):
         book.active.append(row)
     buffer = io.BytesIO()

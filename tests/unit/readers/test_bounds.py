@@ -26,7 +26,7 @@ class Repeated(io.RawIOBase):
 
     def __init__(self, head: bytes, piece: bytes, times: int, tail: bytes) -> None:
         self._parts: Callable[[], Iterator[bytes]] = lambda: filter(None, (head, *[piece * 100] * (times // 100), tail))
-        self._reading = self._parts()
+        self._reading: Iterator[bytes] = self._parts()
         self._left = b""
 
     def readable(self) -> bool:

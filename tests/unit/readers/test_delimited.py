@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import string
+from typing import Any, Literal
 
 import pytest
 from hypothesis import assume, given, settings
@@ -306,7 +307,7 @@ def test_a_header_alone_is_a_table_without_rows() -> None:
 def test_names_for_a_file_without_header_row() -> None:
     assert rows_of(b"1,a\n2,b\n3\n", header=["id", "name"]) == [["1", "a"], ["2", "b"], TOO_FEW]
     table = table_of(b"1,a\n2,b\n", header=False)
-    assert (table.columns, [cells for _, cells in table]) == (("1", "2"), [["1", "a"], ["2", "b"]])
+    assert (table.columns, list(table)) == (("1", "2"), [(1, ["1", "a"]), (2, ["2", "b"])])
 
 
 def test_a_row_that_repeats_the_header_is_no_person() -> None:
@@ -552,6 +553,7 @@ def test_who_looks_at_few_columns_is_given_those_of_every_row(count: int) -> Non
     for more in ([], ['"1",2,3,4,5,6,7,8'], ['"1","2","3","4","5","6","7","8"'] * 9):
         data = "\n".join([*lines, *more]).encode()
         whole, some = table_of(data), table_of(data)
+        assert isinstance(whole, Table)
         assert isinstance(some, Table)
         for row, part in zip(whole, some.leading(count), strict=True):
             if isinstance(row, BadRow):
@@ -577,7 +579,7 @@ def test_who_looks_at_few_columns_of_many_is_given_no_more_than_one_piece_beside
 )
 @settings(max_examples=300, deadline=None)
 def test_any_table_of_text_survives_every_dialect(
-    table: list[list[str]], delimiter: str, quote: str, end: str, quoting: int, encoding: str
+    table: list[list[str]], delimiter: str, quote: str, end: str, quoting: Literal[0, 1, 2], encoding: str
 ) -> None:
     width = max(map(len, table)) + 1
     rows = [[*row, *[""] * (width - len(row) - 1), "end"] for row in table]
@@ -590,7 +592,7 @@ def test_any_table_of_text_survives_every_dialect(
         "\r" in cell and not set(cell) & {delimiter, quote, "\n"} for row in rows for cell in row
     ):
         assume(False)
-    declared = {"encoding": "utf-8"} if encoding == "utf-8" else {}
+    declared: dict[str, Any] = {"encoding": "utf-8"} if encoding == "utf-8" else {}
     data = text.encode(encoding)
     assert rows_of(data, format="csv", delimiter=delimiter, quote=quote, **declared) == rows
 
@@ -627,6 +629,7 @@ def test_blocks_do_not_change_what_is_read(lines: list[str], filler: int) -> Non
 def test_the_first_cells_alone_are_those_of_the_whole_rows(lines: list[str]) -> None:
     data = "\n".join(["a,b,c,d", *lines]).encode()
     whole, some = table_of(data), table_of(data)
+    assert isinstance(whole, Table)
     assert isinstance(some, Table)
     rows = [row if isinstance(row, BadRow) else (row[0], row[1][0]) for row in whole]
     assert [row if isinstance(row, BadRow) else (row[0], row[1][0]) for row in some.leading(1)] == rows

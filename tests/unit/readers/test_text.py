@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connector.feed.file_options import FileOptions
+from connector.feed.file_options import FileOptions, FixedColumn, Footer
 from connector.readers.detect import text_format
 from connector.readers.table import Unreadable
 from connector.readers.text import BLOCK, EVIDENCE, MAX_LINE, is_junk, spoilt
@@ -347,7 +347,12 @@ def test_the_content_says_what_a_file_is(kind: str, text: str) -> None:
 
 def test_the_feed_says_what_a_file_is_whatever_is_in_it() -> None:
     assert text_format(b"<a/>", name="people.json", options=FileOptions(format="csv")) == "csv"
-    assert text_format(b"<a/>", name="people.json", options=FileOptions(columns={"a": 3})) == "fixed"
+    assert (
+        text_format(
+            b"<a/>", name="people.json", options=FileOptions(columns=(FixedColumn(name="a", start=1, width=3),))
+        )
+        == "fixed"
+    )
     assert text_format(b"<html>", name="people.json", options=FileOptions(format="xml")) == "xml"
 
 
@@ -398,7 +403,7 @@ def test_text_with_every_other_byte_zero_seems_to_be_utf_16(head: bytes, *, utf_
     ],
 )
 def test_a_trailer_states_a_count_or_the_file_is_unusable(pattern: str, trailer: str, stated: int | None) -> None:
-    options = FileOptions(footer={"lines": 2, "count": pattern})
+    options = FileOptions(footer=Footer(lines=2, count=pattern))
     lines = trailer.splitlines()
     if stated is not None:
         check_trailer(lines, options, rows=stated)
@@ -417,7 +422,7 @@ def test_a_trailer_states_a_count_or_the_file_is_unusable(pattern: str, trailer:
 
 
 def test_a_trailer_need_not_state_a_count() -> None:
-    check_trailer(["T,9"], FileOptions(footer={"lines": 1}), rows=1)
+    check_trailer(["T,9"], FileOptions(footer=Footer(lines=1)), rows=1)
 
 
 def test_json_like_headers_are_still_csv() -> None:

@@ -19,6 +19,7 @@ from tests.unit.readers.reading import faults_of, rows_of, table_of, unusable
 
 def workbook(*sheets: tuple[str, list[list[Any]]], change: Callable[[Any], None] | None = None) -> bytes:
     book = openpyxl.Workbook()
+    assert book.active is not None
     book.remove(book.active)
     for title, rows in sheets:
         sheet = book.create_sheet(title)
@@ -47,7 +48,11 @@ def rewritten(
 
 SHEET = "xl/worksheets/sheet1.xml"
 BOOK = "xl/workbook.xml"
-PEOPLE = [["id", " Name ", None, "Since"], ["007", "Zoë", "x", date(2026, 1, 31)], [8, None, None, None]]
+PEOPLE: list[list[Any]] = [
+    ["id", " Name ", None, "Since"],
+    ["007", "Zoë", "x", date(2026, 1, 31)],
+    [8, None, None, None],
+]
 
 
 def test_a_sheet_is_a_table_of_text() -> None:
@@ -117,13 +122,13 @@ def test_links_to_other_workbooks_are_not_followed() -> None:
 
 
 def test_rows_without_values_are_none_wherever_they_stand() -> None:
-    rows = [[], [None, ""], ["a", "b"], [], ["1", "2"], ["", None], ["3", None], [""]]
+    rows: list[list[Any]] = [[], [None, ""], ["a", "b"], [], ["1", "2"], ["", None], ["3", None], [""]]
     for footer, expected in ((0, [["1", "2"], ["3", ""]]), (1, [["1", "2"]])):
         assert rows_of(workbook(("S", rows)), footer={"lines": footer}) == expected
 
 
 def test_rows_without_values_are_none_and_preamble_and_trailer_are_left_out() -> None:
-    rows = [["Report"], [], ["id", "name"], ["1", "a"], [None, None], ["2", "b"], ["Total", 2], []]
+    rows: list[list[Any]] = [["Report"], [], ["id", "name"], ["1", "a"], [None, None], ["2", "b"], ["Total", 2], []]
     data = workbook(("S", rows))
     assert rows_of(data, skip=2, footer={"lines": 1, "count": "Total\t([0-9]+)"}) == [["1", "a"], ["2", "b"]]
 

@@ -116,7 +116,7 @@ def test_a_failure_is_reported_with_entras_own_words() -> None:
 def test_entras_own_words_are_kept_where_they_explain_something(
     action: str, status: str, outcome: Outcome, said: bool
 ) -> None:
-    words = {"code": "C", "reason": "R", "advice": "A"}
+    words: dict[str, Any] = {"code": "C", "reason": "R", "advice": "A"}
     found = endings({"1": SentPerson(7, 1)}, {1: receipt()}, [event(action, status, **words)], closing=False)
     assert found == [Ending(row=7, external_id="1", outcome=outcome, at=NOON, **(words if said else {}))]
 
@@ -214,7 +214,9 @@ def test_people_whose_request_is_not_answered_yet_have_no_ending() -> None:
 def test_the_rows_add_up_however_far_sending_has_come(
     decisions: dict[Decision, int], sizes: list[int], answered: list[bool], lost: list[bool]
 ) -> None:
-    planned = {decision: count for decision, count in decisions.items() if decision is not Decision.SEND}
+    planned: dict[Decision, int] = {
+        decision: count for decision, count in decisions.items() if decision is not Decision.SEND
+    }
     total = sum(planned.values()) + sum(sizes)
     receipts = {
         number: receipt(number, people, lost=gone)

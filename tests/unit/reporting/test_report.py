@@ -30,7 +30,18 @@ from connector.reporting.summary_file import parse_summary, summary_json
 from connector.reporting.sums import headline, outcome_parts, row_parts, tone
 from connector.reporting.terminal import TableLine, line, table, unplanned_lines
 from connector.vocabulary.errors import Fault, Unusable
-from connector.vocabulary.run import Decision, Drop, Ending, Outcome, PlannedRow, Problem, State, Times, Unplanned
+from connector.vocabulary.run import (
+    Decision,
+    Drop,
+    Ending,
+    Outcome,
+    PlannedRow,
+    Problem,
+    ProblemCode,
+    State,
+    Times,
+    Unplanned,
+)
 from connector.vocabulary.summary import Outcomes, Requests, Rows, Summary, SummaryDrop
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "summary.html"
@@ -368,18 +379,21 @@ def test_the_line_says_it_all_in_one() -> None:
         rows=Rows(total=100, pending=50, sent=50),
         outcomes=Outcomes(waiting=50),
         requests=Requests(total=2, sent=1, left=1),
-        problem=Problem(code="Forbidden", message="Graph answered 403\n\x1b[31m", advice="Grant the permission."),
+        problem=Problem(
+            code=ProblemCode.STOPPED, message="Graph answered 403\n\x1b[31m", advice="Grant the permission."
+        ),
     )
     assert line(stopped) == (
         "employees 20261124T092000Z-3f0c1a9be247 sending: 100 rows = 50 pending + 50 sent (50 waiting); "
-        "1 of 2 bulk requests to go; Forbidden: Graph answered 403 �[31m (Grant the permission.)"
+        "1 of 2 bulk requests to go; stopped: Graph answered 403 �[31m (Grant the permission.)"
     )
     empty = replace(SUMMARY, rows=Rows(), outcomes=Outcomes())
     assert line(empty) == "employees 20261124T092000Z-3f0c1a9be247 settled: 0 rows"
 
 
 def test_a_problem_without_advice_is_said_without_any() -> None:
-    summary = replace(SUMMARY, rows=Rows(), outcomes=Outcomes(), problem=Problem(code="time", message="time is up"))
+    problem = Problem(code=ProblemCode.TIME, message="time is up")
+    summary = replace(SUMMARY, rows=Rows(), outcomes=Outcomes(), problem=problem)
     assert line(summary) == "employees 20261124T092000Z-3f0c1a9be247 settled: 0 rows; time: time is up"
     assert table(summary)[-1] == TableLine(label="problem", value="time is up", level=0, tone="bad")
 
@@ -404,7 +418,7 @@ def test_what_has_no_run_is_told_in_whole_sentences_that_move_no_cursor() -> Non
 
 
 def test_the_table_lists_totals_before_their_parts() -> None:
-    problem = Problem(code="Quarantine", message="the job is in quarantine", advice="Restart it.")
+    problem = Problem(code=ProblemCode.JOB_QUARANTINE, message="the job is in quarantine", advice="Restart it.")
     summary = replace(
         SUMMARY, rows=Rows(total=3, rejected=1, sent=2), outcomes=Outcomes(created=1, failed=1), problem=problem
     )
@@ -506,7 +520,8 @@ def test_a_settled_run_asks_for_attention_whatever_went_wrong_and_however_often(
 
 
 def test_a_problem_makes_a_busy_run_ask_for_attention() -> None:
-    assert tone(replace(SUMMARY, state=State.SENDING, problem=Problem(code="Forbidden", message="403"))) == "warn"
+    problem = Problem(code=ProblemCode.STOPPED, message="403")
+    assert tone(replace(SUMMARY, state=State.SENDING, problem=problem)) == "warn"
 
 
 def test_rejects_list_every_fault_and_every_duplicate_and_nothing_else() -> None:
@@ -754,7 +769,7 @@ def test_the_bars_say_their_counts_aloud() -> None:
 
 
 def test_the_page_of_a_stopped_run_shows_the_problem_and_what_to_do() -> None:
-    problem = Problem(code="DropUnusable", message="the column 'WorkerID' is missing", advice="Add it.")
+    problem = Problem(code=ProblemCode.DROP, message="the column 'WorkerID' is missing", advice="Add it.")
     summary = replace(
         SUMMARY,
         state=State.REJECTED,
@@ -767,7 +782,7 @@ def test_the_page_of_a_stopped_run_shows_the_problem_and_what_to_do() -> None:
     )
     text = Page(page(summary, (), ())).text
     assert text.endswith(
-        "Nothing was sent: the file could not be used. 0 rows DropUnusable the column 'WorkerID' is missing What to do "
+        "Nothing was sent: the file could not be used. 0 rows drop the column 'WorkerID' is missing What to do "
         "Add it. Timeline Times are UTC. landed 2026-11-24 09:20:00 planned not reached sent not reached settled not "
         "reached run 20261124T092000Z-3f0c1a9be247 ETag 0x8DD0C5A1B2C3D4E"
     )
@@ -785,7 +800,7 @@ def hostile(value: str) -> str:
         feed=value,
         run=value,
         drop=SummaryDrop(name=value, etag=value, bytes=1),
-        problem=Problem(code=value, message=value, advice=value),
+        problem=Problem(code=ProblemCode(value), message=value, advice=value),
         notes=(value,),
     )
     ending = Ending(row=1, external_id=value, outcome=Outcome.FAILED, code=value, reason=value, advice=value)
@@ -960,8 +975,8 @@ def test_reasons_that_name_each_person_make_one_cause() -> None:
 
 
 def test_causes_with_as_many_people_come_by_their_first_row_and_then_by_code() -> None:
-    def failed(row: int, code: str, **more: str) -> Ending:
-        return Ending(row=row, external_id=str(row), outcome=Outcome.FAILED, code=code, **more)
+    def failed(row: int, code: str, *, advice: str = "") -> Ending:
+        return Ending(row=row, external_id=str(row), outcome=Outcome.FAILED, code=code, advice=advice)
 
     failures = [failed(9, "A"), failed(3, "C"), failed(3, "B"), failed(1, "D"), failed(7, "E"), failed(8, "E")]
     assert [(cause.people, cause.code) for cause in causes(failures)] == [

@@ -46,7 +46,7 @@ def refusal(person: str) -> Refusal:
 
 def send(parts: Parts, bad: Collection[str], calls: int = 1000) -> list[list[str]]:
     """Answers for Entra, which refuses a body for its first bad person; gives what each call carried."""
-    sent = []
+    sent: list[list[str]] = []
     while parts.left and len(sent) < calls:
         people = people_of(parts.next_body())
         sent.append(people)
