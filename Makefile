@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format check coverage bench chaos fuzz setup tools clean
+.PHONY: help demo test lint types format check coverage bench chaos fuzz mutants setup tools clean
 
 # Reads the comments behind the targets of this file.
 help: ## what can be made
@@ -43,6 +43,11 @@ chaos: $(SETUP) ## a thousand random fault schedules; make chaos SEEDS=17 replay
 fuzz: $(SETUP) ## readers, feed files and expressions on arbitrary input
 	$(BIN)/python -m tests.fuzz --inputs 100000 --seconds 300
 
+# One module: make mutants MUTANTS='connector.sending.ledger*'
+mutants: $(SETUP) ## small changes of meaning in the core: those that no test notices are listed
+	$(BIN)/mutmut run $(if $(MUTANTS),'$(MUTANTS)')
+	$(BIN)/mutmut results
+
 setup: $(SETUP) ## the virtual environment, Node.js where there is none, Azurite
 
 # The production worker declares Python 3.13 and works on 3.11: it is for tests alone, and not among the requirements there.
@@ -62,4 +67,4 @@ tools: .tools/checkov/bin/checkov ## checkov, for the tests of infra/
 	.tools/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 
 clean: ## all that the other targets made
-	rm -rf $(VENV) .tools node_modules .demo .coverage* .*_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .tools node_modules .demo mutants .coverage* .*_cache .hypothesis *.egg-info

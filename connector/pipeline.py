@@ -26,9 +26,9 @@ from connector.sending.uplink import Uplink
 from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown
-from connector.vocabulary.run import Aside, ProblemCode, Run
+from connector.vocabulary.run import ProblemCode, Run, Unplanned
 from connector.vocabulary.summary import Summary
-from connector.watching.feed_status import Observer
+from connector.watching.feed_status import FeedStatus
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +72,13 @@ class Pipeline:
             publisher=self._publisher,
             random_source=random_source,
         )
-        self._observer = Observer(store, graph, clock, settings, feeds=self._feeds, poison=poison)
+        self._feed_status = FeedStatus(store, graph, clock, settings, feeds=self._feeds, poison=poison)
         self._sweep = Sweep(store, self._feeds, clock, planner=self._planner)
 
     @property
-    def asides(self) -> tuple[Aside, ...]:
+    def unplanned(self) -> tuple[Unplanned, ...]:
         """What the last sweep found in the inbox and passed over, by feed."""
-        return self._sweep.asides
+        return self._sweep.unplanned
 
     async def on_drop(self, path: str) -> None:
         """A blob has landed at `<feed>/<name>`: plans it and what of its feed was left before it, then sends.
@@ -111,7 +111,7 @@ class Pipeline:
             raise
         except ConnectorError as error:
             errors.append(error)
-        for drop in (drop for aside in self.asides for drop in aside.waiting):
+        for drop in (drop for unplanned in self.unplanned for drop in unplanned.waiting):
             log.warning("marker missing", extra={"feed": drop.feed, "run": drop.run_id})
         for step in (self._drain, self._settle):
             try:
@@ -120,7 +120,7 @@ class Pipeline:
             except ConnectorError as error:
                 errors.append(error)
         if telemetry.active():
-            await self._observer.state()
+            await self._feed_status.report_status()
         if self._examine is not None:
             await self._examine()
         if errors:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from connector.commands.local_files import feed_of, landed_at
 from connector.outside.keys import no_secrets
-from connector.planning.decide import DropRejected, decide, plaintext
+from connector.planning.decide import DropRejected, Notes, decide, plaintext
 from connector.reporting.csv_files import rejects_csv
 from connector.vocabulary.bulk_request import BulkRequest
 from connector.vocabulary.errors import Fault, Unusable
@@ -66,8 +66,8 @@ def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
                         sys.stdout.buffer.write(item.body + b"\n")
                     else:
                         (out / f"{item.number:06d}.json").write_bytes(item.body)
-                elif isinstance(item, tuple):
-                    notes = item
+                elif isinstance(item, Notes):
+                    notes = item.texts
                 else:
                     counts[item.decision] += 1
                     if item.decision in {Decision.REJECTED, Decision.DUPLICATE}:

@@ -7,7 +7,7 @@ import asyncio
 
 from connector.outside.settings import Monitoring, Settings
 from connector.outside.telemetry.invocation import invocation
-from connector.reporting.terminal import aside_lines, line
+from connector.reporting.terminal import line, unplanned_lines
 from connector.wiring import connected, developer_identity
 
 EXAMPLE = "tick"
@@ -30,5 +30,5 @@ async def _tick() -> None:
     ):
         for summary in await pipeline.on_tick():
             print(line(summary))
-        for aside in pipeline.asides:
-            print("\n".join(aside_lines(aside)))
+        for unplanned in pipeline.unplanned:
+            print("\n".join(unplanned_lines(unplanned)))

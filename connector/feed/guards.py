@@ -44,7 +44,7 @@ def _threshold(value: Any) -> Threshold:
     return Threshold(percent=Decimal(match[1]))
 
 
-Limit = Annotated[
+GuardLimit = Annotated[
     Threshold, PlainValidator(_threshold, json_schema_input_type=int | str), PlainSerializer(str, return_type=str)
 ]
 
@@ -52,6 +52,6 @@ Limit = Annotated[
 class Guards(Section):
     """How many people one drop may disable, remove or reject. Read and checked, and not enforced by this version."""
 
-    max_disabled: Limit = Threshold(percent=Decimal(5))
-    max_removed: Limit = Threshold(percent=Decimal(5))
-    max_rejected: Limit = Threshold(percent=Decimal(2))
+    max_disabled: GuardLimit = Threshold(percent=Decimal(5))
+    max_removed: GuardLimit = Threshold(percent=Decimal(5))
+    max_rejected: GuardLimit = Threshold(percent=Decimal(2))

@@ -33,6 +33,7 @@ from connector.outside.blobs import (
     write_blob,
 )
 from connector.outside.settings import Settings
+from connector.vocabulary.bulk_request import PlannedBody
 from connector.vocabulary.errors import Conflict, Fault, Unusable
 from connector.vocabulary.lines import parse_plan_line, plan_line
 from connector.vocabulary.run import Drop, PlannedRow, Receipt, Run, State
@@ -230,19 +231,19 @@ class Store:
         names = [blob.name for blob in list_blobs(self._runs, f"{prefix}spool/")]
         return sorted(int(m[1]) for name in names if (m := _SPOOL.match(name[len(prefix) :])))
 
-    def put_requests_index(self, run: Run, index: Iterable[tuple[int, str]]) -> None:
+    def put_requests_index(self, run: Run, index: Iterable[PlannedBody]) -> None:
         """For every bulk request of the plan, in order: how many people it has, and its body's digest."""
         write_blob(
             self._runs,
             f"{run.feed}/{run.id}/requests.json",
-            orjson.dumps(list(index)),
+            orjson.dumps([tuple(body) for body in index]),
             "application/json",
             overwrite=True,
         )
 
-    def requests_index(self, run: Run) -> list[tuple[int, str]]:
+    def requests_index(self, run: Run) -> list[PlannedBody]:
         found = read_blob(self._runs, f"{run.feed}/{run.id}/requests.json")
-        return [] if found is None else [(people, digest) for people, digest in orjson.loads(found[0])]
+        return [] if found is None else [PlannedBody(*body) for body in orjson.loads(found[0])]
 
     def append_receipt(self, run: Run, receipt: Receipt) -> None:
         """Durable before the spool blob is deleted, so that what was sent is known whatever crashes."""

@@ -6,6 +6,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, BinaryIO
@@ -47,7 +48,7 @@ def plaintext(
 
 def decide(
     opened: Callable[[], BinaryIO], *, name: str, landed: datetime, feed: LoadedFeed
-) -> Iterator[PlannedRow | BulkRequest | tuple[str, ...]]:
+) -> Iterator[PlannedRow | BulkRequest | Notes]:
     """A drop's decisions and bodies as `plan` gives them, and at the end the reader's notes.
 
     `opened` gives the drop's bytes from the start, once for each of two passes. Raises DropRejected.
@@ -79,15 +80,19 @@ def decide(
         second = table()
         warned: Counter[Fault] = Counter()
         yield from plan(second, mapping, last, warned)
-        yield (
-            *second.notes,
-            *(
-                f"{count} {'row' if count == 1 else 'rows'}: {fault}"
-                for fault, count in warned.most_common(NOTED_WARNINGS)
-            ),
+        odd = (
+            f"{count} {'row' if count == 1 else 'rows'}: {fault}" for fault, count in warned.most_common(NOTED_WARNINGS)
         )
+        yield Notes((*second.notes, *odd))
     except Unusable as error:
         raise DropRejected(error, counted.rows) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What is odd about a drop as a whole, or about those of it who are sent: a text each."""
+
+    texts: tuple[str, ...]
 
 
 class DropRejected(Exception):

@@ -113,7 +113,7 @@ def plan(
                 warnings=warnings,
             )
             if len(operations) == PEOPLE_PER_REQUEST:
-                yield BulkRequest(number=number, people=len(operations), body=bulk_body(operations))
+                yield BulkRequest(number=number, people_count=len(operations), body=bulk_body(operations))
                 operations.clear()
                 number += 1
         elif isinstance(user, Rejected):
@@ -124,7 +124,7 @@ def plan(
         else:
             raise AssertionError("a mapping gives a user, Rejected or FILTERED")
     if operations:
-        yield BulkRequest(number=number, people=len(operations), body=bulk_body(operations))
+        yield BulkRequest(number=number, people_count=len(operations), body=bulk_body(operations))
 
 
 def _name(external_id: str) -> str:

@@ -14,11 +14,11 @@ from connector.outside import telemetry
 from connector.outside.blobs import LEASE_SECONDS, Lease
 from connector.outside.keys import Secrets, no_secrets
 from connector.outside.store import Store
-from connector.planning.decide import DropRejected, decide, plaintext
+from connector.planning.decide import DropRejected, Notes, decide, plaintext
 from connector.planning.feeds import Feeds
 from connector.planning.spool_writer import SPOOLERS, SpoolWriter
 from connector.reporting.publisher import Publisher
-from connector.vocabulary.bulk_request import BulkRequest
+from connector.vocabulary.bulk_request import BulkRequest, PlannedBody
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import (
     Conflict,
@@ -71,11 +71,11 @@ class Planner:
             run, etag = found
             with telemetry.span("plan", feed=run.feed, run=run.id) as span:
                 try:
-                    run = self._decided(run)
+                    run = self._plan_or_reject(run)
                 except StorageDown:
                     raise
                 except (Stopped, Retryable) as error:
-                    self._note(run, etag, lease, error)
+                    self._save_problem(run, etag, lease, error)
                     raise
                 span.set(state=run.state.value, requests=run.requests, **telemetry.row_counts(run.rows))
             if run.state.final:
@@ -101,7 +101,7 @@ class Planner:
             telemetry.measure("connector.rows", count, feed=run.feed, decision=decision.value)
         return run
 
-    def _note(self, run: Run, etag: str, lease: Lease, error: Stopped | Retryable) -> None:
+    def _save_problem(self, run: Run, etag: str, lease: Lease, error: Stopped | Retryable) -> None:
         """Says in the run's summary why it is still being planned."""
         advice = error.advice if isinstance(error, Stopped) else "nothing: every tick tries again"
         message = error.message if isinstance(error, Stopped) else str(error)
@@ -136,7 +136,7 @@ class Planner:
             self._store.save_run(again, etag)
         return True
 
-    def _decided(self, run: Run) -> Run:
+    def _plan_or_reject(self, run: Run) -> Run:
         # An earlier attempt may have left bodies that this one does not write again.
         for number in self._store.spooled(run):
             self._store.delete_request(run, number)
@@ -144,14 +144,14 @@ class Planner:
             feed, etag = self._feeds.load(run.feed)
         except FeedUnusable as error:
             file = self._store.feed_file(run.feed)
-            return self._rejected(run, error, ProblemCode.FEED, feed_etag=file[1] if file else "")
+            return self._as_rejected(run, error, ProblemCode.FEED, feed_etag=file[1] if file else "")
         run = replace(run, feed_etag=etag, upload_path=feed.feed.endpoint.upload_path)
         try:
-            return self._spooled(run, feed)
+            return self._fill_spool(run, feed)
         except DropRejected as error:
-            return self._rejected(run, error.cause, ProblemCode.DROP, rows=error.rows, feed_etag=etag)
+            return self._as_rejected(run, error.cause, ProblemCode.DROP, rows=error.rows, feed_etag=etag)
 
-    def _rejected(self, run: Run, error: Unusable, code: ProblemCode, *, feed_etag: str, rows: int = 0) -> Run:
+    def _as_rejected(self, run: Run, error: Unusable, code: ProblemCode, *, feed_etag: str, rows: int = 0) -> Run:
         now = self._clock.now()
         advice = "mend the feed file: the drop is then planned again by itself" if code is ProblemCode.FEED else ""
         if len(error.faults) == 1 and error.faults[0].advice:
@@ -169,17 +169,17 @@ class Planner:
             ),
         )
 
-    def _spooled(self, run: Run, feed: LoadedFeed) -> Run:
-        index: list[tuple[int, str]] = []
+    def _fill_spool(self, run: Run, feed: LoadedFeed) -> Run:
+        index: list[PlannedBody] = []
         decisions: Counter[Decision] = Counter()
         notes: tuple[str, ...] = ()
         with self._store.write_plan(run) as planned, SpoolWriter(self._store, run, self._spoolers) as spool:
             for item in self._decide(run.drop, feed):
                 if isinstance(item, BulkRequest):
                     spool.put(item)
-                    index.append((item.people, item.digest))
-                elif isinstance(item, tuple):
-                    notes = item
+                    index.append(PlannedBody(item.people_count, item.digest))
+                elif isinstance(item, Notes):
+                    notes = item.texts
                 else:
                     planned.add(item)
                     decisions[item.decision] += 1
@@ -209,7 +209,7 @@ class Planner:
                 return made
             for item in self._decide(run.drop, feed):
                 if isinstance(item, BulkRequest) and item.number in wanted:
-                    if item.number <= len(index) and item.digest != index[item.number - 1][1]:
+                    if item.number <= len(index) and item.digest != index[item.number - 1].digest:
                         continue
                     self._store.put_request(run, item.number, item.body)
                     made.add(item.number)
@@ -217,7 +217,7 @@ class Planner:
             return made
         return made
 
-    def _decide(self, drop: Drop, feed: LoadedFeed) -> Iterator[PlannedRow | BulkRequest | tuple[str, ...]]:
+    def _decide(self, drop: Drop, feed: LoadedFeed) -> Iterator[PlannedRow | BulkRequest | Notes]:
         opened = plaintext(lambda: self._store.open_drop(drop), name=drop.path, feed=feed, secrets=self._secrets)
         return decide(opened, name=drop.path, landed=drop.landed, feed=feed)
 

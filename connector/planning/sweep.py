@@ -12,7 +12,7 @@ from connector.planning.planner import Planner
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, StorageDown, Unusable
 from connector.vocabulary.order import RunKey, in_order_of_landing, is_overtaken
-from connector.vocabulary.run import Aside, Drop, Run, State
+from connector.vocabulary.run import Drop, Run, State, Unplanned
 
 log = logging.getLogger(__name__)
 
@@ -21,19 +21,19 @@ MARKER_OVERDUE = timedelta(days=1)
 
 
 class Sweep:
-    """Looks through the inbox. `asides` is what the last look of all feeds found there that is no drop, by feed."""
+    """Looks through the inbox. `unplanned` is what the last look of all feeds found there that is no drop, by feed."""
 
     def __init__(self, store: Store, feeds: Feeds, clock: Clock, *, planner: Planner) -> None:
         self._store = store
         self._feeds = feeds
         self._clock = clock
         self._planner = planner
-        self.asides: tuple[Aside, ...] = ()
+        self.unplanned: tuple[Unplanned, ...] = ()
 
     def plan_what_landed(self, only: str | None = None) -> list[Run]:
         """Every drop without a run gets one, in the order in which they landed; unfinished plans are finished."""
         states = {key: entry.state for key, entry in self._store.overview().items() if entry.state}
-        landed, self.asides = self._landed(only)
+        landed, self.unplanned = self._landed(only)
         drops = {(drop.feed, drop.run_id): drop for drop in landed}
         for (feed, run_id), state in states.items():
             if state is State.PLANNING and (only is None or feed == only) and (feed, run_id) not in drops:
@@ -64,7 +64,7 @@ class Sweep:
             raise errors[0]
         return planned
 
-    def _landed(self, only: str | None) -> tuple[list[Drop], tuple[Aside, ...]]:
+    def _landed(self, only: str | None) -> tuple[list[Drop], tuple[Unplanned, ...]]:
         """The blobs that are drops by their feed's `files:` rules, and have their marker where they need one.
 
         Beside them, by feed, what is none.
@@ -73,7 +73,7 @@ class Sweep:
         for drop in self._store.drops(only):
             by_feed.setdefault(drop.feed, []).append(drop)
         drops: list[Drop] = []
-        asides: list[Aside] = []
+        unplanned: list[Unplanned] = []
         for feed, blobs in sorted(by_feed.items()):
             files = self._feeds.files(feed)
             names = {blob.name for blob in blobs}
@@ -92,8 +92,8 @@ class Sweep:
             if ignored:
                 log.info("blobs ignored", extra={"feed": feed, "blobs": ignored})
             if ignored or overdue:
-                asides.append(Aside(feed=feed, ignored=ignored, waiting=tuple(overdue)))
-        return drops, tuple(asides)
+                unplanned.append(Unplanned(feed=feed, ignored=ignored, waiting=tuple(overdue)))
+        return drops, tuple(unplanned)
 
     def _to_be_planned(self, key: RunKey, states: Mapping[RunKey, State]) -> bool:
         state = states.get(key)

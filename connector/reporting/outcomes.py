@@ -19,7 +19,7 @@ OVERLAP = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentPerson:
     """One person of a run: the row, and the number of the bulk request that carried it."""
 
     row: int
@@ -63,7 +63,7 @@ def outcome_of(events: Iterable[Event]) -> tuple[Outcome, Event | None]:
     return Outcome.UPDATED, last
 
 
-def belongs(event: Event, people: Mapping[str, Sent], receipts: Mapping[int, Receipt]) -> bool:
+def belongs(event: Event, people: Mapping[str, SentPerson], receipts: Mapping[int, Receipt]) -> bool:
     """Whether an event can be about what this run sent: the same person, and not before Entra had the request."""
     sent = people.get(event.person)
     receipt = receipts.get(sent.request) if sent else None
@@ -97,7 +97,7 @@ def owners(accepted: Sequence[datetime], events: Iterable[Event]) -> dict[str, i
 
 
 def endings(
-    people: Mapping[str, Sent],
+    people: Mapping[str, SentPerson],
     receipts: Mapping[int, Receipt],
     events: Iterable[Event],
     *,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from connector.outside.store import Store
-from connector.reporting.outcomes import Sent, count_outcomes, count_rows, endings, quiet_since
+from connector.reporting.outcomes import SentPerson, count_outcomes, count_rows, endings, quiet_since
 from connector.vocabulary.event import Event
 from connector.vocabulary.lines import parse_event_line
 from connector.vocabulary.run import Decision, Ending, Receipt, Run, State
@@ -21,7 +21,7 @@ class RunSoFar:
 
     run: Run
     etag: str
-    people: dict[str, Sent]
+    people: dict[str, SentPerson]
     receipts: dict[int, Receipt]
     events: dict[str, Event]
     foreign: set[str]
@@ -33,7 +33,9 @@ class RunSoFar:
     def load(cls, store: Store, run: Run, etag: str = "") -> RunSoFar:
         """Reads what storage holds beside `run`, whose ETag is only needed by who will save it."""
         people = {
-            row.external_id: Sent(row.row, row.request) for row in store.read_plan(run) if row.decision is Decision.SEND
+            row.external_id: SentPerson(row.row, row.request)
+            for row in store.read_plan(run)
+            if row.decision is Decision.SEND
         }
         lines = [parse_event_line(line) for line in store.events(run).splitlines()]
         events = {event.id: event for event, _ in lines}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from connector.reporting.sums import Tone, outcome_parts, row_parts, tone
-from connector.vocabulary.run import Aside
+from connector.vocabulary.run import Unplanned
 from connector.vocabulary.summary import Summary
 
 
@@ -39,18 +39,18 @@ def line(summary: Summary) -> str:
     return _printable(text)
 
 
-def aside_lines(aside: Aside) -> list[str]:
+def unplanned_lines(unplanned: Unplanned) -> list[str]:
     """What `line` is for a run: one printable line for each thing that has none. No file is named, as nobody is."""
     lines = []
-    if aside.ignored:
-        blobs = "1 blob" if aside.ignored == 1 else f"{aside.ignored} blobs"
-        lines.append(f"{aside.feed}: {blobs} ignored (leftovers of transfers, or not matched by files:)")
-    if aside.waiting:
-        count = len(aside.waiting)
+    if unplanned.ignored:
+        blobs = "1 blob" if unplanned.ignored == 1 else f"{unplanned.ignored} blobs"
+        lines.append(f"{unplanned.feed}: {blobs} ignored (leftovers of transfers, or not matched by files:)")
+    if unplanned.waiting:
+        count = len(unplanned.waiting)
         drops = "1 drop waits" if count == 1 else f"{count} drops wait"
-        oldest = min(drop.landed for drop in aside.waiting).astimezone(UTC)
+        oldest = min(drop.landed for drop in unplanned.waiting).astimezone(UTC)
         landed = f"{'landed' if count == 1 else 'the oldest landed'} {oldest:%Y-%m-%d %H:%M} UTC"
-        lines.append(f"{aside.feed}: {drops} for a marker (files: ready) that is overdue; {landed}")
+        lines.append(f"{unplanned.feed}: {drops} for a marker (files: ready) that is overdue; {landed}")
     return [_printable(text) for text in lines]
 
 

@@ -24,6 +24,7 @@ from connector.reporting.publisher import Publisher
 from connector.sending.gate import Gate
 from connector.sending.parts import Parts, intact
 from connector.sending.pause import INTERRUPTED, LEASE_LOST, Pause
+from connector.vocabulary.bulk_request import PlannedBody
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
 from connector.vocabulary.order import next_to_send
@@ -52,7 +53,7 @@ class RunUnderWay:
     run: Run
     etag: str
     path: str
-    index: list[tuple[int, str]]
+    index: list[PlannedBody]
     receipts: dict[int, Receipt]
     left: deque[int]
     begun: dict[int, Receipt] = field(default_factory=dict)
@@ -60,7 +61,7 @@ class RunUnderWay:
     missing: list[int] = field(default_factory=list)
     turn: int = 0
     problem: Problem | None = None
-    said: str = ""
+    last_problem_code: str = ""
     sent: int = 0
     span: telemetry.Span = field(default_factory=lambda: telemetry.NO_SPAN)
     in_doubt_since: datetime | None = None
@@ -224,13 +225,13 @@ class Drain:
         if found is None or found[0].state is not State.SENDING:
             return None
         run, etag = found
-        said = run.problem.code if run.problem else ""
+        last_problem_code = run.problem.code if run.problem else ""
         try:
             path = await asyncio.to_thread(self._upload_path, run)
         except Unusable as error:
             self._stopped_feeds.add(feed)
             problem: Problem | None = Problem(code=ProblemCode.FEED, message=str(error), advice="mend the feed file")
-            await self._save_problem(run, etag, replace(run, problem=problem), said)
+            await self._save_problem(run, etag, replace(run, problem=problem), last_problem_code)
             return None
         # The feed may name another endpoint by now: whoever stopped for a wrong one goes on with the right one.
         run = replace(run, upload_path=path)
@@ -262,12 +263,12 @@ class Drain:
             left,
             begun,
             missing=missing,
-            said=said,
+            last_problem_code=last_problem_code,
             span=span,
             in_doubt_since=in_doubt_since,
         )
 
-    def _planned_bodies(self, run: Run) -> list[tuple[int, str]]:
+    def _planned_bodies(self, run: Run) -> list[PlannedBody]:
         """How many people each body has, and what `intact` knows it by: "" when the index and the plan are gone."""
         index = self._store.requests_index(run)
         if len(index) == run.requests:
@@ -277,7 +278,7 @@ class Drain:
             if row.request:
                 records.setdefault(row.request, []).append(row.digest)
         numbers = range(1, run.requests + 1)
-        return [(len(records.get(number, ())), "".join(records.get(number, ()))) for number in numbers]
+        return [PlannedBody(len(records.get(number, ())), "".join(records.get(number, ()))) for number in numbers]
 
     def _next_request(self) -> tuple[RunUnderWay, int] | None:
         """The next request: the feeds in turn, so that one of 100,000 people does not starve one of ten."""
@@ -417,7 +418,7 @@ class Drain:
             made = {number for number in made if self._remade[run.feed, run.id, number] < REMAKES}
             self._remade.update((run.feed, run.id, number) for number in made)
             for number in sorted(missing - made):
-                people = under_way.index[number - 1][0]
+                people = under_way.index[number - 1].people_count
                 begun = under_way.begun.get(number)
                 lost = Receipt(request=number, accepted=self._clock.now(), people=people, lost=True)
                 if begun is not None:
@@ -440,14 +441,14 @@ class Drain:
                 problem = under_way.problem or (self._gate.pause.problem if self._gate.pause else None)
                 noted = replace(under_way.run, problem=problem, in_doubt_since=under_way.left_in_doubt())
                 with suppress(ConnectorError):
-                    await self._save_problem(under_way.run, under_way.etag, noted, under_way.said)
+                    await self._save_problem(under_way.run, under_way.etag, noted, under_way.last_problem_code)
 
-    async def _save_problem(self, run: Run, etag: str, noted: Run, said: str) -> None:
+    async def _save_problem(self, run: Run, etag: str, noted: Run, last_problem_code: str) -> None:
         self._moved.add((run.feed, run.id))
         if noted != run:
             problem = noted.problem
             # Once, and not at every tick; that a quota frees up at another time than it seemed is in the summary.
-            if problem and problem != run.problem and problem.code != said:
+            if problem and problem != run.problem and problem.code != last_problem_code:
                 log.warning("run waits", extra={"feed": run.feed, "run": run.id, "code": problem.code})
             with suppress(Conflict):
                 await asyncio.to_thread(self._store.save_run, noted, etag)

@@ -173,10 +173,10 @@ class Settler:
         with suppress(Conflict):
             self._store.save_run(run, opened.etag)
             if run.state is State.SETTLED:
-                self._tell(opened, seconds=(now - run.times.landed).total_seconds())
+                self._log_settled(opened, seconds=(now - run.times.landed).total_seconds())
         return run
 
-    def _tell(self, opened: RunSoFar, *, seconds: float) -> None:
+    def _log_settled(self, opened: RunSoFar, *, seconds: float) -> None:
         """What alerts and trends know of a run that is settled."""
         run, outcomes = opened.run, opened.outcomes()
         log.info(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
 
@@ -20,12 +21,19 @@ class BulkRequest:
     """One body for `/bulkUpload`: its number in the run, counting from 1, and how many people it carries."""
 
     number: int
-    people: int
+    people_count: int
     body: bytes
 
     @property
     def digest(self) -> str:
         return digest(self.body)
+
+
+class PlannedBody(NamedTuple):
+    """What a run knows of a body that it planned: how many people it carries, and the body's digest."""
+
+    people_count: int
+    digest: str
 
 
 def digest(data: bytes) -> str:

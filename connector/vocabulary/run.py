@@ -223,7 +223,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Aside:
+class Unplanned:
     """What of a feed's inbox folder has no run, nor a summary to say so.
 
     `ignored` is how many blobs are no drops by the feed's `files:`. `waiting` are drops whose marker is overdue.

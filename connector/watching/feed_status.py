@@ -108,7 +108,7 @@ class Quota:
         return round(100 * (self.limit - self.left) / self.limit, 1)
 
 
-class Observer:
+class FeedStatus:
     """States the facts: events for alerts, metrics for trends."""
 
     def __init__(
@@ -128,14 +128,14 @@ class Observer:
         self._feeds = feeds
         self._poison = poison
 
-    async def state(self) -> None:
+    async def report_status(self) -> None:
         """Never raises what the pipeline would: a fact that cannot be had must not fail a tick that did its work."""
         try:
-            await self._state()
+            await self._report()
         except ConnectorError as error:
             log.warning("facts not gathered", extra={"error": type(error).__name__})
 
-    async def _state(self) -> None:
+    async def _report(self) -> None:
         now = self._clock.now()
         overview, files, ledger, poison = await asyncio.gather(
             asyncio.to_thread(self._store.overview),

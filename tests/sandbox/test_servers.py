@@ -20,8 +20,7 @@ from connector.sandbox.servers import PROJECT, Azurite, Sandbox, azurite_command
 from connector.sandbox.settings import CONTOSO, SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.limits import Limit
-from tests.account import PATIENCE, interruptible
-from tests.kit.account import PATIENCE
+from tests.kit.account import PATIENCE, interruptible
 from tests.sandbox.wire import SCIM, bulk, identity_url, person
 
 

@@ -30,8 +30,7 @@ from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Problem, State, Times
 from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
-from tests.account import PATIENCE, interruptible
-from tests.kit.account import PATIENCE
+from tests.kit.account import PATIENCE, interruptible
 
 QUICK = Pace(entra=SandboxSettings.immediate(), tick=0.05)
 APP = (PROJECT / "function_app.py").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from connector.outside.system_clock import SystemClock
-from connector.reporting.terminal import aside_lines
+from connector.reporting.terminal import unplanned_lines
 from connector.sandbox.servers import Azurite
 from tests.kit.account import Account, outcomes
 from tests.kit.people import csv_of, feed_file, ids, workers
@@ -71,7 +71,7 @@ def told(account: Account, *, later: timedelta = timedelta()) -> list[str]:
     async def ticked() -> list[str]:
         async with account.pipeline(Later(later)) as pipeline:
             await pipeline.on_tick()
-            return [line for aside in pipeline.asides for line in aside_lines(aside)]
+            return [line for unplanned in pipeline.unplanned for line in unplanned_lines(unplanned)]
 
     return asyncio.run(ticked())
 

@@ -91,7 +91,7 @@ def test_every_row_is_decided_once_as_a_naive_plan_would(cells: list[tuple[str, 
             expected.append((number, Decision.SEND, pair[0]))
     found, requests = planned(rows)
     assert [(row.row, row.decision, row.external_id) for row in found] == expected
-    assert sum(request.people for request in requests) == sum(d is Decision.SEND for _, d, _ in expected)
+    assert sum(request.people_count for request in requests) == sum(d is Decision.SEND for _, d, _ in expected)
 
 
 @given(st.lists(st.text(max_size=3), max_size=300), st.integers(1, 12))
@@ -136,7 +136,7 @@ def test_a_request_has_at_most_50_operations_and_no_more_requests_than_needed(pe
     rows, requests = planned(numbered((f"p{n}", "x") for n in range(people)))
     bodies = [orjson.loads(request.body) for request in requests]
     assert PEOPLE_PER_REQUEST == 50
-    assert [(r.number, r.people) for r in requests] == list(enumerate(sizes, 1))
+    assert [(r.number, r.people_count) for r in requests] == list(enumerate(sizes, 1))
     assert [len(body["Operations"]) for body in bodies] == sizes
     carried = {o["data"]["externalId"]: n for n, body in enumerate(bodies, 1) for o in body["Operations"]}
     assert carried == {row.external_id: row.request for row in rows}

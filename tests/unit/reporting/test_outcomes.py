@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connector.outside.provisioning_log import parse_event
 from connector.reporting.outcomes import (
-    Sent,
+    SentPerson,
     belongs,
     count_outcomes,
     count_rows,
@@ -88,7 +88,7 @@ def test_what_the_events_of_one_person_add_up_to(events: list[Event], outcome: O
 
 def test_a_failure_is_reported_with_entras_own_words() -> None:
     failure = event("create", "failure", code="DuplicateUpn", reason="It is taken.", advice="Choose another.")
-    found = endings({"1": Sent(7, 1)}, {1: receipt()}, [failure], closing=False)
+    found = endings({"1": SentPerson(7, 1)}, {1: receipt()}, [failure], closing=False)
     assert found == [
         Ending(
             row=7,
@@ -117,25 +117,25 @@ def test_entras_own_words_are_kept_where_they_explain_something(
     action: str, status: str, outcome: Outcome, said: bool
 ) -> None:
     words = {"code": "C", "reason": "R", "advice": "A"}
-    found = endings({"1": Sent(7, 1)}, {1: receipt()}, [event(action, status, **words)], closing=False)
+    found = endings({"1": SentPerson(7, 1)}, {1: receipt()}, [event(action, status, **words)], closing=False)
     assert found == [Ending(row=7, external_id="1", outcome=outcome, at=NOON, **(words if said else {}))]
 
 
 def test_endings_come_in_the_order_of_rows() -> None:
-    people = {"1": Sent(9, 1), "2": Sent(4, 2), "3": Sent(7, 1)}
+    people = {"1": SentPerson(9, 1), "2": SentPerson(4, 2), "3": SentPerson(7, 1)}
     found = endings(people, {1: receipt(people=2), 2: receipt(2)}, [], closing=False)
     assert [(ending.row, ending.external_id) for ending in found] == [(4, "2"), (7, "3"), (9, "1")]
 
 
 def test_what_was_said_before_entra_had_the_request_is_about_an_earlier_one() -> None:
-    found = endings({"1": Sent(1, 1)}, {1: receipt()}, [event("create", second=-1)], closing=False)
+    found = endings({"1": SentPerson(1, 1)}, {1: receipt()}, [event("create", second=-1)], closing=False)
     assert found == [Ending(row=1, external_id="1", outcome=Outcome.WAITING)]
 
 
 def test_who_was_refused_has_graphs_own_words_from_when_the_rest_was_accepted() -> None:
     # Whatever the log says of them is about another request: this one never came to that.
     refusals = (Refusal(external_id="1", code="BadRequest", message="No."),)
-    people = {"1": Sent(1, 1), "2": Sent(2, 1)}
+    people = {"1": SentPerson(1, 1), "2": SentPerson(2, 1)}
     events = [event("create"), event("create", person="2")]
     assert endings(people, {1: receipt(people=2, refusals=refusals)}, events, closing=False) == [
         Ending(row=1, external_id="1", outcome=Outcome.REFUSED, code="BadRequest", reason="No.", at=NOON),
@@ -160,7 +160,7 @@ def test_who_was_refused_has_graphs_own_words_from_when_the_rest_was_accepted() 
 def test_events_that_come_late_twice_and_out_of_order_give_the_same_outcomes(
     events: list[Event], seed: int, closing: bool
 ) -> None:
-    people = {"1": Sent(1, 1), "2": Sent(2, 1), "3": Sent(3, 2)}
+    people = {"1": SentPerson(1, 1), "2": SentPerson(2, 1), "3": SentPerson(3, 2)}
     receipts = {1: receipt(1, people=2), 2: receipt(2)}
     shuffled = [*events, *events[: len(events) // 2]]
     random.Random(seed).shuffle(shuffled)
@@ -183,12 +183,12 @@ def test_events_that_come_late_twice_and_out_of_order_give_the_same_outcomes(
     ],
 )
 def test_an_event_belongs_to_a_run_that_sent_the_person_before_it(found: Event, mine: bool) -> None:
-    people = {"1": Sent(1, 1), "lost": Sent(2, 2), "unsent": Sent(3, 3)}
+    people = {"1": SentPerson(1, 1), "lost": SentPerson(2, 2), "unsent": SentPerson(3, 3)}
     assert belongs(found, people, {1: receipt(), 2: receipt(2, lost=True)}) is mine
 
 
 def test_the_deadline_makes_those_who_wait_unconfirmed_and_changes_nobody_else() -> None:
-    people = {"1": Sent(1, 1), "2": Sent(2, 1), "3": Sent(3, 1)}
+    people = {"1": SentPerson(1, 1), "2": SentPerson(2, 1), "3": SentPerson(3, 1)}
     receipts = {1: receipt(people=3, refusals=(Refusal(external_id="3", code="BadRequest", message="No."),))}
     events = [event("create")]
     open_, closed = (
@@ -200,7 +200,7 @@ def test_the_deadline_makes_those_who_wait_unconfirmed_and_changes_nobody_else()
 
 
 def test_people_whose_request_is_not_answered_yet_have_no_ending() -> None:
-    people = {"2": Sent(2, 2), "3": Sent(3, 3), "1": Sent(1, 1)}
+    people = {"2": SentPerson(2, 2), "3": SentPerson(3, 3), "1": SentPerson(1, 1)}
     receipts = {1: receipt(), 3: receipt(3, lost=True)}
     assert [e.external_id for e in endings(people, receipts, [], closing=True)] == ["1"]
 
@@ -300,7 +300,7 @@ def test_an_event_without_a_change_is_one_of_its_own() -> None:
 
 
 def test_one_change_speaks_for_both_runs_only_when_sharing() -> None:
-    people, receipts = {"1": Sent(1, 1)}, {1: receipt()}
+    people, receipts = {"1": SentPerson(1, 1)}, {1: receipt()}
 
     def outcomes(*, sharing: bool, at: int = 10) -> list[Outcome]:
         events = [change("a", at)]
@@ -318,7 +318,7 @@ def test_one_change_speaks_for_both_runs_only_when_sharing() -> None:
 
 def test_a_change_that_is_shared_says_nothing_where_a_run_has_its_own() -> None:
     events = [change("a", 10, "create"), change("b", 20)]
-    found = endings({"1": Sent(1, 1)}, {1: receipt()}, events, closing=False, foreign={"a-10"}, sharing=True)
+    found = endings({"1": SentPerson(1, 1)}, {1: receipt()}, events, closing=False, foreign={"a-10"}, sharing=True)
     assert found == [Ending(row=1, external_id="1", outcome=Outcome.UPDATED, at=NOON + timedelta(seconds=20))]
 
 

@@ -28,9 +28,9 @@ from connector.reporting.csv_files import OUTCOMES_HEADER, REJECTS_HEADER, outco
 from connector.reporting.page import PAGE_LINES, html
 from connector.reporting.summary_file import parse_summary, summary_json
 from connector.reporting.sums import headline, outcome_parts, row_parts, tone
-from connector.reporting.terminal import TableLine, aside_lines, line, table
+from connector.reporting.terminal import TableLine, line, table, unplanned_lines
 from connector.vocabulary.errors import Fault, Unusable
-from connector.vocabulary.run import Aside, Decision, Drop, Ending, Outcome, PlannedRow, Problem, State, Times
+from connector.vocabulary.run import Decision, Drop, Ending, Outcome, PlannedRow, Problem, State, Times, Unplanned
 from connector.vocabulary.summary import Outcomes, Requests, Rows, Summary, SummaryDrop
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "summary.html"
@@ -392,13 +392,13 @@ def test_what_has_no_run_is_told_in_whole_sentences_that_move_no_cursor() -> Non
     )
     ignored = "ignored (leftovers of transfers, or not matched by files:)"
     overdue = "for a marker (files: ready) that is overdue"
-    assert aside_lines(Aside(feed="north")) == []
-    assert aside_lines(Aside(feed="n\x1borth", ignored=1, waiting=drops)) == [
+    assert unplanned_lines(Unplanned(feed="north")) == []
+    assert unplanned_lines(Unplanned(feed="n\x1borth", ignored=1, waiting=drops)) == [
         f"n\N{REPLACEMENT CHARACTER}orth: 1 blob {ignored}",
         f"n\N{REPLACEMENT CHARACTER}orth: 3 drops wait {overdue}; the oldest landed 2026-01-05 10:00 UTC",
     ]
-    assert aside_lines(Aside(feed="north", ignored=2)) == [f"north: 2 blobs {ignored}"]
-    assert aside_lines(Aside(feed="north", waiting=drops[:1])) == [
+    assert unplanned_lines(Unplanned(feed="north", ignored=2)) == [f"north: 2 blobs {ignored}"]
+    assert unplanned_lines(Unplanned(feed="north", waiting=drops[:1])) == [
         f"north: 1 drop waits {overdue}; landed 2026-01-05 12:00 UTC"
     ]
 
