@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -28,6 +29,8 @@ from connector.vocabulary.event import Event
 from connector.vocabulary.origin import origin
 
 if TYPE_CHECKING:
+    import ssl
+
     import tenacity
 
 log = logging.getLogger(__name__)
@@ -71,6 +74,12 @@ class JobStatus:
     reason: str = ""
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    # Reading all authorities' certificates takes longer than a call: once a process, and not at each invocation.
+    return httpx.create_ssl_context()
+
+
 class Graph:
     """One tenant's Graph. Methods raise Throttled, Retryable, Refused (400) or Stopped (401, 403, 404)."""
 
@@ -92,6 +101,7 @@ class Graph:
             limits=limits,
             transport=transport,
             follow_redirects=False,
+            verify=_trusted(),
             # A proxy of the environment tunnels https; of http it would read the token.
             trust_env=self._origin.scheme == "https",
         )

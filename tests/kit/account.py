@@ -25,20 +25,11 @@ from connector.sandbox.servers import PROJECT
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.summary import Summary
 from connector.wiring import connected, managed_identity
+from tests.kit.command import Ran, command
 from tests.kit.people import feed_file
-from tests.kit.privacy import leaks
 
 PATIENCE = 120.0
 """Seconds after which a test gives up waiting. No claim: a busy machine is slow, and only what hangs takes for ever."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticked:
-    """One `python -m connector tick`."""
-
-    code: int
-    lines: list[str]
-    errors: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,15 +118,16 @@ class Account:
             text=True,
         )
 
-    def tick(self, *flags: str) -> Ticked:
-        return ended(self.start(*flags, "tick"))
+    def tick(self) -> Ran:
+        """`python -m connector tick`, in this process."""
+        return command("tick", environment=self.environment)
 
-    def tick_until_settled(self, *feeds: str) -> list[Ticked]:
-        """Ticks until the latest run of each feed is final."""
-        ticked: list[Ticked] = []
+    def tick_until_settled(self, *feeds: str) -> list[Ran]:
+        """Ticks, each in a process of its own, until the latest run of each feed is final."""
+        ticked: list[Ran] = []
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            ticked.append(self.tick())
+            ticked.append(ended(self.start("tick")))
             if all(self._final(feed) for feed in feeds):
                 return ticked
         raise AssertionError(f"not settled: {ticked[-1]}")
@@ -146,7 +138,7 @@ class Account:
         return False
 
     def tick_here(self, clock: Clock | None = None) -> list[Summary]:
-        """The same tick in this process: its log records are looked at, and it costs no start of an interpreter."""
+        """The same tick without the command around it."""
 
         async def once() -> list[Summary]:
             async with self.pipeline(clock) as pipeline:
@@ -191,10 +183,8 @@ def interruptible(*arguments: str) -> list[str]:
     return [sys.executable, "-c", start, *arguments]
 
 
-def ended(process: subprocess.Popen[str]) -> Ticked:
-    output, errors = process.communicate(timeout=PATIENCE)
-    assert leaks(output + errors) == []
-    return Ticked(code=process.returncode, lines=output.splitlines(), errors=errors)
+def ended(process: subprocess.Popen[str]) -> Ran:
+    return Ran.of(process, PATIENCE)
 
 
 def until(happened: Callable[[], object], what: str) -> None:

@@ -98,9 +98,9 @@ def test_both_sums_hold_in_every_version_of_the_summary_from_planned_to_settled(
     graph.silent = True
     with witness(azurite.blob_service) as storage:
         seen = account.with_settings(HR_STORAGE=connection_string(storage.url, azurite.queue_service))
-        seen.tick()
+        seen.tick_here()
         graph.silent = False
-        seen.tick_until_settled("people")
+        seen.bring_home("people")
     container = account.containers["SUMMARIES_CONTAINER"]
     run = account.summary("people")["run"]
     written: dict[str, list[Any]] = {
