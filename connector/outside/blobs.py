@@ -158,15 +158,14 @@ class BlobFile(io.RawIOBase):
 
     @classmethod
     def of(cls, container: ContainerClient, path: str) -> BlobFile | None:
-        """A blob as it is now; None where it is not there."""
+        """A blob, which is not empty, as it is now; None where it is not there."""
         try:
             with storage_errors(f"{container.container_name}/{path}"):
                 first = container.get_blob_client(path).download_blob(offset=0, length=BLOCK)
                 start = first.readall()
         except Missing:
             return None
-        # An empty blob has no range.
-        size = int((first.properties.content_range or "/0").rpartition("/")[2])
+        size = int((first.properties.content_range or "").rpartition("/")[2])
         file = cls(container, path, etag=plain_etag(first.properties.etag), size=size)
         file._start = start
         return file
