@@ -140,7 +140,7 @@ def plain_etag(value: str | None) -> str:
 
 
 class BlobFile(io.RawIOBase):
-    """A blob as a seekable file, read by ranges that are pinned to one ETag; one of a block or less by a single one.
+    """A blob as a seekable file, read by ranges that are pinned to one ETag.
 
     Memory is one block, whatever the blob's size; a reader that needs to seek (ZIP, XLSX) needs no local disk.
     Raises DropUnusable when the blob was deleted or replaced meanwhile: an upload that replaces a drop is a new drop.
@@ -153,22 +153,6 @@ class BlobFile(io.RawIOBase):
         self._etag = etag
         self._size = size
         self._position = 0
-        self._start = b""
-        """The whole of a small blob, or what its first range has brought already."""
-
-    @classmethod
-    def of(cls, container: ContainerClient, path: str) -> BlobFile | None:
-        """A blob, which is not empty, as it is now; None where it is not there."""
-        try:
-            with storage_errors(f"{container.container_name}/{path}"):
-                first = container.get_blob_client(path).download_blob(offset=0, length=BLOCK)
-                start = first.readall()
-        except Missing:
-            return None
-        size = int((first.properties.content_range or "").rpartition("/")[2])
-        file = cls(container, path, etag=plain_etag(first.properties.etag), size=size)
-        file._start = start
-        return file
 
     def readable(self) -> bool:
         return True
@@ -188,20 +172,10 @@ class BlobFile(io.RawIOBase):
         length = min(len(buffer), self._size - self._position)
         if length <= 0:
             return 0
-        if self._size <= BLOCK and not self._start:
-            self._start = self._range(0, self._size)
-        data = self._start[self._position : self._position + length] or self._range(self._position, length)
-        if self._size > BLOCK:
-            self._start = b""
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def _range(self, offset: int, length: int) -> bytes:
         try:
             with storage_errors(f"inbox/{self._path}"):
-                return self._blob.download_blob(
-                    offset=offset,
+                data = self._blob.download_blob(
+                    offset=self._position,
                     length=length,
                     etag=self._etag,
                     match_condition=MatchConditions.IfNotModified,
@@ -212,6 +186,9 @@ class BlobFile(io.RawIOBase):
                 advice="nothing of it was sent; what replaced it is a drop of its own",
             )
             raise DropUnusable(self._path, [gone]) from error
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
 
 
 class BlockWriter(io.RawIOBase):
@@ -250,10 +227,7 @@ class BlockWriter(io.RawIOBase):
         self._buffer.clear()
 
     def commit(self) -> None:
-        if not self._blocks:
-            write_blob(self._container, self._path, bytes(self._buffer), self._content_type, overwrite=True)
-            return
-        if self._buffer:
+        if self._buffer or not self._blocks:
             self._stage()
         with storage_errors(self._path):
             self._blob.commit_block_list(

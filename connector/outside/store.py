@@ -204,9 +204,13 @@ class Store:
 
     def read_plan(self, run: Run) -> Iterator[PlannedRow]:
         """The plan's lines, streamed; none when there is no plan yet."""
-        raw = BlobFile.of(self._runs, f"{run.feed}/{run.id}/plan.jsonl.gz")
-        if raw is None:
+        path = f"{run.feed}/{run.id}/plan.jsonl.gz"
+        try:
+            with storage_errors(f"runs/{path}"):
+                properties = self._runs.get_blob_client(path).get_blob_properties()
+        except Missing:
             return
+        raw = BlobFile(self._runs, path, etag=plain_etag(properties.etag), size=properties.size)
         with gzip.GzipFile(fileobj=io.BufferedReader(raw, BLOCK)) as lines:
             for line in lines:
                 yield parse_plan_line(line)

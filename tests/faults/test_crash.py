@@ -25,6 +25,7 @@ PEOPLE = workers(320)
 # Two who are not sent, so that the accounting has more than one term.
 DROP = csv_of([*PEOPLE[:10], worker(900, State="?"), *PEOPLE[10:], worker(1)])
 BODIES = 7
+BLOCK_LIST = "comp=blocklist"
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ CRASHES = {
     "planning: the run was made": transition(State.PLANNING, after=True),
     "planning: a body is being spooled": storage_call("PUT", r"/spool/000002", after=False),
     "planning: a body was spooled": storage_call("PUT", r"/spool/000004", after=True),
-    "planning: the plan was written": storage_call("PUT", r"/plan\.jsonl\.gz$", after=True),
+    "planning: the plan was written": storage_call("PUT", rf"/plan\.jsonl\.gz\?.*{BLOCK_LIST}", after=True),
     "planning: all is planned, and not yet said": transition(State.SENDING, after=False),
     "planning: all is planned, and it is said": transition(State.SENDING, after=True),
     "sending: Entra was about to have a request": entra_call(Endpoint.UPLOAD, after=False, call=3),
