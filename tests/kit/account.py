@@ -27,6 +27,7 @@ from connector.vocabulary.summary import Summary
 from connector.wiring import connected, managed_identity
 from tests.kit.command import Ran, command
 from tests.kit.people import feed_file
+from tests.kit.privacy import leaks
 
 PATIENCE = 120.0
 """Seconds after which a test gives up waiting. No claim: a busy machine is slow, and only what hangs takes for ever."""
@@ -120,7 +121,7 @@ class Account:
 
     def tick(self) -> Ran:
         """`python -m connector tick`, in this process."""
-        return command("tick", environment=self.environment)
+        return _clean(command("tick", environment=self.environment))
 
     def tick_until_settled(self, *feeds: str) -> list[Ran]:
         """Ticks, each in a process of its own, until the latest run of each feed is final."""
@@ -184,7 +185,14 @@ def interruptible(*arguments: str) -> list[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> Ran:
-    return Ran.of(process, PATIENCE)
+    """What came of it. Of nobody is a word in it."""
+    output, errors = process.communicate(timeout=PATIENCE)
+    return _clean(Ran(code=process.returncode, output=output, errors=errors))
+
+
+def _clean(ran: Ran) -> Ran:
+    assert leaks(ran.output + ran.errors) == []
+    return ran
 
 
 def until(happened: Callable[[], object], what: str) -> None:

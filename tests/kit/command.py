@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest import mock
 
 from connector.__main__ import main
-from tests.kit.privacy import LEVELS, leaks
+from tests.kit.privacy import LEVELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +26,10 @@ class Ran:
     def lines(self) -> list[str]:
         return self.output.splitlines()
 
-    @classmethod
-    def of(cls, process: subprocess.Popen[str], patience: float) -> Ran:
-        """Of one that runs in a process of its own, once it has ended."""
-        output, errors = process.communicate(timeout=patience)
-        return cls(code=process.returncode, output=output, errors=errors)
-
-    def __post_init__(self) -> None:
-        assert leaks(self.output + self.errors) == []
-
 
 def command(*arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
     """With `environment` for all of its environment, where it is given."""
-    output, errors = io.StringIO(), io.StringIO()
+    output, errors = _stream(), _stream()
     with (
         mock.patch.dict(os.environ, environment or {}, clear=environment is not None),
         _unconfigured_logging(),
@@ -50,7 +40,17 @@ def command(*arguments: str, environment: Mapping[str, str] | None = None) -> Ra
             code = main(arguments)
         except SystemExit as stop:
             code = int(stop.code or 0)
-    return Ran(code=code, output=output.getvalue(), errors=errors.getvalue())
+    return Ran(code=code, output=_text(output), errors=_text(errors))
+
+
+def _stream() -> io.TextIOWrapper:
+    # As a process has it: over bytes, which some commands write.
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
 
 
 @contextmanager

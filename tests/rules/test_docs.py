@@ -7,12 +7,9 @@ Nothing here needs a network. Examples write `…` for the ids of a provisioning
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -38,7 +35,7 @@ from connector.sandbox.servers import PROJECT
 from connector.vocabulary.event import Event
 from connector.vocabulary.run import ProblemCode, State
 from connector.vocabulary.summary import Outcomes, Rows, Summary
-from tests.kit.account import PATIENCE
+from tests.kit.command import command
 from tests.rules.test_rooms import BESIDE, ROOMS
 
 ROOT = PROJECT
@@ -239,16 +236,15 @@ def test_every_command_of_the_guides_is_one(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", _cases(case for case in _commands() if case[1][0] in RUN_HERE))
-def test_every_command_that_needs_no_account_runs_as_it_stands(words: list[str], tmp_path: Path) -> None:
+def test_every_command_that_needs_no_account_runs_as_it_stands(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for sample in SAMPLES.iterdir():
         shutil.copy(sample, tmp_path)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "connector", *_without_redirection(words)]
-    ended = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
-    assert ended.stdout or "--out" in words
+    monkeypatch.chdir(tmp_path)
+    ran = command(*_without_redirection(words))
+    assert (ran.code, "Traceback" in ran.errors) == (0, False), ran.errors
+    assert ran.output or "--out" in words
 
 
 def test_the_steps_that_eval_is_shown_to_print_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

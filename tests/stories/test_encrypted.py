@@ -17,6 +17,7 @@ from azure.storage.blob import BlobServiceClient
 
 from connector.sandbox.servers import PROJECT, Azurite
 from tests.kit.account import PATIENCE, Account, adds_up, outcomes, rows
+from tests.kit.command import command
 from tests.kit.people import csv_of, feed_file, ids, workers
 from tests.kit.privacy import Collector, leaks, text_of
 from tests.kit.stranger import Stranger, stranger
@@ -140,23 +141,25 @@ def written(account: Account) -> str:
     return "\n".join((gzip.decompress(d) if n.endswith(".gz") else d).decode() for n, d in blobs.items())
 
 
-def previewed(folder: Path, feed: str, name: str, content: bytes, before: str = "") -> tuple[int, bytes, str]:
-    """Exit code, bodies and what is said of them, of `python -m connector preview`; `before` is Python to run first.
-
-    The folder's name is left out.
-    """
+def files(folder: Path, feed: str, name: str, content: bytes) -> tuple[str, str]:
+    """The arguments of `preview`."""
     (folder / "people.yaml").write_text(feed)
     (folder / name).write_bytes(content)
+    return str(folder / "people.yaml"), str(folder / name)
+
+
+def previewed(folder: Path, feed: str, name: str, content: bytes, before: str) -> tuple[int, bytes, str]:
+    """Exit code, bodies and what is said of them, of `python -m connector preview`; `before` is Python to run first."""
     program = f"{before}\nfrom connector.__main__ import main\nimport sys\nsys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", program, "preview", str(folder / "people.yaml"), str(folder / name)],
+        [sys.executable, "-c", program, "preview", *files(folder, feed, name, content)],
         cwd=PROJECT,
         env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         check=False,
         timeout=PATIENCE,
     )
-    return done.returncode, done.stdout, done.stderr.decode().replace(f"{folder}/", "")
+    return done.returncode, done.stdout, done.stderr.decode()
 
 
 IMPORTED = """
@@ -177,10 +180,10 @@ def test_preview_decrypts_with_a_key_file_what_only_then_loads_openpgp(keys: Key
 
 
 def test_preview_says_why_it_cannot_decrypt_and_shows_nothing(keys: Keys) -> None:
-    code, bodies, said = previewed(
-        keys.folder, keys.feed(signed_by=keys.vendor()), "today.csv.pgp", encrypted(signed=STRANGER)
-    )
-    assert (code, bodies, said) == (2, b"", f"today.csv.pgp: {UNSIGNED[0]} ({UNSIGNED[1]})\n")
+    feed = keys.feed(signed_by=keys.vendor())
+    ran = command("preview", *files(keys.folder, feed, "today.csv.pgp", encrypted(signed=STRANGER)))
+    said = f"{keys.folder}/today.csv.pgp: {UNSIGNED[0]} ({UNSIGNED[1]})\n"
+    assert (ran.code, ran.output, ran.errors) == (2, "", said)
 
 
 def test_encrypted_drops_come_home_binary_armoured_packed_and_signed(

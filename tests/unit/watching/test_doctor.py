@@ -40,6 +40,7 @@ from connector.watching.permissions import permissions
 from connector.watching.subscription import COMPLETED, subscription
 from connector.wiring import connected, managed_identity
 from tests.kit.account import Account, ended
+from tests.kit.command import command
 from tests.kit.people import PORTAL_ENDPOINT, csv_of, feed_file, workers
 from tests.kit.servers import MakeSandbox
 from tests.kit.stranger import stranger
@@ -148,7 +149,7 @@ def test_a_deployment_that_works_is_proven_line_by_line(account: Account, sandbo
 
 
 def test_every_setting_that_is_wrong_is_said_and_nothing_else_is_tried(account: Account) -> None:
-    done = ended(replace(account, environment={"INBOX_CONTAINER": "Not One", "SEND_LIMIT": "many"}).start("doctor"))
+    done = command("doctor", environment={"INBOX_CONTAINER": "Not One", "SEND_LIMIT": "many"})
     assert (done.code, done.errors) == (1, "")
     assert done.lines == [
         "FAIL settings: the setting HR_STORAGE__blobServiceUri is missing "
