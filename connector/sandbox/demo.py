@@ -13,8 +13,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -87,11 +87,12 @@ def demo(
     *,
     pace: Pace = WATCHABLE,
     functions: Path = PROJECT,
+    storage: Callable[[], AbstractContextManager[Azurite]] = Azurite,
 ) -> int:
     """Takes a drop from the inbox to its settled summary, which is copied to `out`, and shows it happen.
 
     `file` is a drop of one's own and `feed` its feed file; without them a sample is made. `functions` is the folder
-    with `function_app.py`.
+    with `function_app.py`, `storage` starts an account without the connector's containers.
     Gives 0 when the run settled, 1 when it did not, 130 when it was interrupted. Raises Unusable.
     """
     if (file is None) != (feed is None):
@@ -103,7 +104,7 @@ def demo(
         exhibit = _sample(out) if file is None or feed is None else _own(file, feed)
         with ExitStack() as stack:
             stack.enter_context(_logging_to(out / "demo.log"))
-            return _show(stack, console, exhibit, out, pace=pace, functions=functions)
+            return _show(stack, console, exhibit, out, pace=pace, functions=functions, storage=storage)
     except KeyboardInterrupt:
         console.print("\nInterrupted: storage and the local Entra are stopped, nothing is left running.")
         return 130
@@ -171,6 +172,7 @@ def _show(
     *,
     pace: Pace,
     functions: Path,
+    storage: Callable[[], AbstractContextManager[Azurite]],
 ) -> int:
     # Bindings are read when function_app.py is imported, so what they refer to must be there by then.
     places = {"HR_STORAGE": "UseDevelopmentStorage=true", "GRAPH_BASE_URL": DEFAULTS["GRAPH_BASE_URL"]}
@@ -186,7 +188,7 @@ def _show(
     with Screen(console, title, STEPS) as screen:
         try:
             screen.show("Storage", "starting Azurite")
-            azurite = stack.enter_context(Azurite())
+            azurite = stack.enter_context(storage())
             screen.finish("Storage", f"Azurite at {azurite.blob_service}")
             screen.show("Entra", "starting the sandbox")
             sandbox = stack.enter_context(Sandbox(exhibit.entra(pace.entra), faults=Schedule(pace.uploads)))

@@ -10,6 +10,8 @@ import re
 import signal
 import subprocess
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +27,14 @@ from connector.sandbox.faults import Action, Endpoint, Rule
 from connector.sandbox.host import BlobFunction, TimerFunction, ncrontab_fault, registered
 from connector.sandbox.sample import sample
 from connector.sandbox.screen import Screen, Trouble, last_screen, rejects_of
-from connector.sandbox.servers import PROJECT
+from connector.sandbox.servers import PROJECT, Azurite
 from connector.sandbox.settings import SandboxSettings
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Problem, ProblemCode, State, Times
 from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
 from tests.kit.account import PATIENCE, interruptible
 
+Storage = Callable[[], AbstractContextManager[Azurite]]
 QUICK = Pace(entra=SandboxSettings.immediate(), tick=0.05)
 APP = (PROJECT / "function_app.py").read_text(encoding="utf-8")
 HR_STORAGE = {"HR_STORAGE": "UseDevelopmentStorage=true"}
@@ -53,6 +56,14 @@ def own(tmp_path: Path) -> tuple[Path, Path]:
     drop.write_text("Key,Login,Desk,Grade\n1,ada,A1,7\n2,grace,B2,7\n2,grace,B3,7\n", encoding="utf-8")
     feed.write_text(OWN_FEED, encoding="utf-8")
     return drop, feed
+
+
+@pytest.fixture
+def storage(azurite: Azurite, containers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """The tests' account instead of a new one: to start one takes as long as the rest of a small demo."""
+    for name, value in containers.items():
+        monkeypatch.setenv(name, value)
+    return lambda: nullcontext(azurite)
 
 
 def altered(folder: Path, old: str, new: str) -> Path:
@@ -96,9 +107,9 @@ def test_the_sample_goes_from_the_inbox_to_a_settled_summary(
 
 
 def test_a_file_of_ones_own_meets_an_entra_that_has_its_job_and_takes_its_attributes(
-    own: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: tuple[Path, Path], tmp_path: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert demo(*own, tmp_path / "out", pace=QUICK) == 0
+    assert demo(*own, tmp_path / "out", pace=QUICK, storage=storage) == 0
     shown = capsys.readouterr().out
     assert "3  = 1 duplicate + 2 sent  ✓" in shown
     assert "2  = 2 created  ✓" in shown
@@ -107,18 +118,18 @@ def test_a_file_of_ones_own_meets_an_entra_that_has_its_job_and_takes_its_attrib
     assert re.search("ada|grace|elsewhere", log) is None
 
 
-def test_tables_beside_the_feed_file_come_along(own: tuple[Path, Path], tmp_path: Path) -> None:
+def test_tables_beside_the_feed_file_come_along(own: tuple[Path, Path], tmp_path: Path, storage: Storage) -> None:
     (tmp_path / "grades.csv").write_text("Grade,Title\n7,Fellow\n", encoding="utf-8")
     title = '  title: Lookup([Grade], "", "grades")\nlookup:\n  grades: {file: grades.csv}\n'
     own[1].write_text(OWN_FEED + title, encoding="utf-8")
-    assert demo(*own, tmp_path / "out", pace=QUICK) == 0
+    assert demo(*own, tmp_path / "out", pace=QUICK, storage=storage) == 0
 
 
 def test_a_drop_that_cannot_be_used_is_shown_with_the_reason_and_exit_1(
-    own: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: tuple[Path, Path], tmp_path: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own[0].write_text("Key,Login,Grade\n1,ada,7\n", encoding="utf-8")
-    assert demo(*own, tmp_path / "out", pace=QUICK) == 1
+    assert demo(*own, tmp_path / "out", pace=QUICK, storage=storage) == 1
     shown = capsys.readouterr().out
     assert "Plan      FAILED Nothing was sent: the file could not be used." in shown
     assert "there is no column 'Desk'" in shown
@@ -126,10 +137,10 @@ def test_a_drop_that_cannot_be_used_is_shown_with_the_reason_and_exit_1(
 
 
 def test_a_run_that_only_an_administrator_can_help_ends_the_demo_with_exit_1(
-    own: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: tuple[Path, Path], tmp_path: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     forbidden = replace(QUICK, uploads=(Rule(on=Endpoint.UPLOAD, do=Action.STATUS, status=403),))
-    assert demo(*own, tmp_path / "out", pace=forbidden) == 1
+    assert demo(*own, tmp_path / "out", pace=forbidden, storage=storage) == 1
     shown = capsys.readouterr().out
     assert re.search(r"Send +FAILED .*403", shown)
     assert "sending after" in shown
