@@ -112,7 +112,7 @@ class Account:
         """`python -m connector …` with the settings and nothing else in its environment."""
         return subprocess.Popen(
             [sys.executable, "-m", "connector", *arguments],
-            env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **self.environment},
+            env={"PATH": os.environ["PATH"], **self.environment},
             cwd=PROJECT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -330,7 +330,7 @@ def test_what_is_deployed_works_without_what_is_not(package: Path, arguments: li
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=package,
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=60,

@@ -249,7 +249,7 @@ def test_without_a_connection_string_nothing_of_opentelemetry_is_imported() -> N
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=PROJECT,
-        env={"HR_STORAGE": "UseDevelopmentStorage=true", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"HR_STORAGE": "UseDevelopmentStorage=true"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -266,7 +266,7 @@ def test_importing_the_functions_imports_nothing_that_only_their_work_needs() ->
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=PROJECT,
-        env={"HR_STORAGE": "UseDevelopmentStorage=true", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"HR_STORAGE": "UseDevelopmentStorage=true"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -753,7 +753,6 @@ def test_application_insights_gets_registered_names_and_nobody(
             [sys.executable, "-c", FIRE, configured_by],
             cwd=PROJECT,
             env={
-                "PYTHONDONTWRITEBYTECODE": "1",
                 "TMPDIR": str(tmp_path),
                 "APPLICATIONINSIGHTS_CONNECTION_STRING": connection_string,
                 # Microsoft's own statistics of its SDK would leave this machine.

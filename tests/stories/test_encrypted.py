@@ -154,7 +154,7 @@ def previewed(folder: Path, feed: str, name: str, content: bytes, before: str) -
     done = subprocess.run(
         [sys.executable, "-c", program, "preview", *files(folder, feed, name, content)],
         cwd=PROJECT,
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         check=False,
         timeout=PATIENCE,
@@ -306,7 +306,7 @@ def test_a_tick_whose_feeds_have_no_pgp_loads_neither_openpgp_nor_key_vault(acco
     done = subprocess.run(
         [sys.executable, "-c", f"{IMPORTED}\nfrom connector.__main__ import main\nsys.exit(main())", "tick"],
         cwd=PROJECT,
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **account.environment},
+        env={"PATH": os.environ["PATH"], **account.environment},
         capture_output=True,
         check=False,
         text=True,

@@ -274,7 +274,7 @@ def test_the_same_drop_and_feed_give_the_same_bytes_in_every_process(tmp_path: P
         subprocess.run(
             [sys.executable, "-m", "connector", "preview", tmp_path / "employees.yaml", tmp_path / "people.csv"],
             cwd=PROJECT,
-            env={"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed, "TZ": zone, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed, "TZ": zone},
             capture_output=True,
             timeout=120,
             check=False,
