@@ -161,7 +161,9 @@ class Sweep:
             except StorageDown:
                 raise
             except Exception as error:
-                log.warning("feed file failed", extra={"feed": feed, "error": type(error).__name__})
+                log.error(
+                    "step failed", extra={"step": "feed file", "feed": feed, "run": "", "error": type(error).__name__}
+                )
                 self.errors.append(error)
                 continue
             names = {blob.name for blob in blobs}

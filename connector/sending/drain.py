@@ -248,7 +248,7 @@ class Drain:
             self._stopped_feeds.add(feed)
             if not isinstance(error, StateUnusable):
                 # Settling says of a damaged state which blob it is.
-                log.error("sending failed", extra={"feed": feed, "run": run_id, "error": type(error).__name__})
+                _log_failed(feed, run_id, error)
             return None
 
     async def _open(self, feed: str, run_id: str) -> RunUnderWay | None:
@@ -387,7 +387,7 @@ class Drain:
         except Exception as error:
             # What nobody foresaw is in what this run alone has: the others go on.
             under_way.left.appendleft(number)
-            log.error("sending failed", extra={"feed": run.feed, "run": run.id, "error": type(error).__name__})
+            _log_failed(run.feed, run.id, error)
             self._stop_feed(under_way, _UNFORESEEN.format(run=run, number=number, error=type(error).__name__), _REPORT)
         finally:
             under_way.in_flight -= 1
@@ -518,3 +518,7 @@ class Drain:
                 log.warning("run waits", extra={"feed": run.feed, "run": run.id, "code": problem.code})
             with suppress(Conflict):
                 await asyncio.to_thread(self._store.save_run, noted, etag)
+
+
+def _log_failed(feed: str, run_id: str, error: Exception) -> None:
+    log.error("step failed", extra={"step": "send", "feed": feed, "run": run_id, "error": type(error).__name__})

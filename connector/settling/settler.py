@@ -133,7 +133,7 @@ class Settler:
         return (run, etag) if run.state in {State.SENDING, State.SETTLING} else None
 
     def _failed(self, error: Exception, feed: str, run_id: str = "") -> None:
-        log.error("settling failed", extra={"feed": feed, "run": run_id, "error": type(error).__name__})
+        log.error("step failed", extra={"step": "settle", "feed": feed, "run": run_id, "error": type(error).__name__})
         self.errors.append(error)
 
     async def _settle_job(self, job_path: str, runs: list[tuple[Run, str]]) -> list[Run]:
