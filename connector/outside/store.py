@@ -22,6 +22,7 @@ from connector.outside.blobs import (
     BLOCK,
     BlobFile,
     BlockWriter,
+    DropFile,
     Lease,
     Missing,
     connect,
@@ -110,7 +111,7 @@ class Store:
 
     def open_drop(self, drop: Drop) -> io.BufferedReader:
         """The drop's bytes, from the start; may be called again for another pass."""
-        raw = BlobFile(self._inbox, drop.path, etag=drop.etag, size=drop.bytes)
+        raw = DropFile(self._inbox, drop.path, etag=drop.etag, size=drop.bytes)
         return io.BufferedReader(raw, BLOCK)
 
     def feed_file(self, feed: str) -> tuple[bytes, str] | None:
