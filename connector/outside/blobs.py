@@ -9,9 +9,9 @@ from __future__ import annotations
 import io
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -362,7 +362,40 @@ def create_container(container: ContainerClient) -> None:
         container.create_container()
 
 
-def list_blobs(container: ContainerClient, prefix: str = "") -> Iterator[BlobProperties]:
-    """The container's blobs with their metadata; none where there is no container yet."""
+def list_blobs(
+    container: ContainerClient, prefix: str = "", *, include: Sequence[str] = ("metadata",), **options: Any
+) -> Iterator[BlobProperties]:
+    """The container's blobs with their metadata; none where there is no container yet. `options` go to the SDK."""
     with suppress(Missing), storage_errors(container.container_name):
-        yield from container.list_blobs(name_starts_with=prefix or None, include=["metadata"])
+        yield from container.list_blobs(name_starts_with=prefix or None, include=list(include), **options)
+
+
+def is_folder(blob: BlobProperties) -> bool:
+    """With a hierarchical namespace, folders are listed as empty blobs that say so, as do those that tools make."""
+    said = {key.lower(): value for key, value in (blob.metadata or {}).items()}
+    return said.get("hdi_isfolder", "").lower() == "true"
+
+
+class Answered:
+    """For the SDK's `raw_response_hook`: the headers of the last answer.
+
+    None where the SDK has forgotten the hook, as it does when a connection breaks and it tries again.
+    """
+
+    def __init__(self) -> None:
+        self.headers: Mapping[str, str] = {}
+
+    def __call__(self, response: Any) -> None:
+        self.headers = {name.lower(): value for name, value in response.http_response.headers.items()}
+
+    @property
+    def date(self) -> datetime | None:
+        """What time it was by the storage account's clock."""
+        with suppress(KeyError, TypeError, ValueError):
+            return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
+        return None
+
+    @property
+    def of_hierarchical_namespace(self) -> bool:
+        """Only there blobs have owners and permissions ("Get Blob Properties")."""
+        return not self.headers.keys().isdisjoint({"x-ms-resource-type", "x-ms-owner", "x-ms-permissions"})

@@ -33,6 +33,7 @@ DEFAULTS: Mapping[str, str] = {
     "SEND_QUOTA": "2000/24h",
     # Five minutes before the plan's default functionTimeout of 30 (host.json).
     "SEND_TIME_LIMIT": "25m",
+    "ARRIVAL_TIME": "1m",
     "SETTLE_DEADLINE": "24h",
 }
 """Each setting that has a default."""
@@ -123,6 +124,7 @@ class Settings:
     send_limit: Limit
     send_quota: Limit
     send_time_limit: timedelta
+    arrival_time: timedelta
     settle_deadline: timedelta
 
     @classmethod
@@ -162,6 +164,7 @@ class Settings:
             send_limit=read("SEND_LIMIT", Limit.parse, some),
             send_quota=read("SEND_QUOTA", Limit.parse, some),
             send_time_limit=read("SEND_TIME_LIMIT", duration, timedelta()),
+            arrival_time=read("ARRIVAL_TIME", duration, timedelta()),
             settle_deadline=read("SETTLE_DEADLINE", duration, timedelta()),
         )
         if faults:

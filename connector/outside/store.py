@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from azure.core import MatchConditions
-from azure.storage.blob import BlobProperties, BlobServiceClient
+from azure.storage.blob import BlobProperties, BlobServiceClient, BlobType
 from pydantic import TypeAdapter, ValidationError
 
 from connector.outside.blobs import (
     BLOCK,
+    Answered,
     BlobFile,
     BlockWriter,
     DropFile,
     Lease,
     Missing,
     connect,
+    is_folder,
     lease_blob,
     list_blobs,
     plain_etag,
@@ -35,9 +37,10 @@ from connector.outside.blobs import (
 )
 from connector.outside.settings import Settings
 from connector.vocabulary.bulk_request import PlannedBody
-from connector.vocabulary.errors import Conflict, Fault, Unusable
+from connector.vocabulary.errors import BlobRefused, Conflict, Fault, Stopped, Unusable
+from connector.vocabulary.inbox import InboxBlob, readable
 from connector.vocabulary.lines import parse_plan_line, plan_line
-from connector.vocabulary.run import Drop, PlannedRow, Receipt, Run, State
+from connector.vocabulary.run import Drop, Obstacle, PlannedRow, Receipt, Run, State
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -50,6 +53,8 @@ EXAMINATION = "doctor.json"
 
 Container = Literal["inbox", "config", "runs", "summaries"]
 """The containers by what they are for; their names are settings."""
+
+_WHAT_IS_IT = ("metadata", "copy")
 
 _FEED_FILE = re.compile(r"feeds/([^/]+)\.ya?ml")
 _SPOOL = re.compile(r"spool/(\d{6,})\.json$")
@@ -73,6 +78,7 @@ class Store:
         self._config = service.get_container_client(settings.config)
         self._runs = service.get_container_client(settings.runs)
         self._summaries = service.get_container_client(settings.summaries)
+        self._hierarchical: bool | None = None
 
     @classmethod
     def connect(
@@ -83,31 +89,55 @@ class Store:
 
     # inbox and config: read only
 
-    def drops(self, feed: str | None = None) -> Iterator[Drop]:
-        """Every blob of the inbox that lies in a feed's folder (in the one given), in no particular order.
+    def drops(self, feed: str | None = None) -> Iterator[InboxBlob]:
+        """Every blob of the inbox (of the folder of the feed that is given), in no particular order.
 
-        A folder within it is among them where storage lists it as a blob: its name ends in "/".
+        What lies in no folder is of the feed "". A folder within one is among them where storage lists it as a blob:
+        its name ends in "/". A feed's own folder is not.
         """
-        for blob in list_blobs(self._inbox, f"{feed}/" if feed else ""):
-            folder, _, name = blob.name.partition("/")
-            if folder and name:
-                if _is_folder(blob):
-                    name = f"{name.rstrip('/')}/"
-                yield Drop(
-                    feed=folder, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified
-                )
+        seen = Answered()
+        for blob in list_blobs(self._inbox, f"{feed}/" if feed else "", include=_WHAT_IS_IT, raw_response_hook=seen):
+            folder, slash, name = blob.name.partition("/")
+            if not slash and not is_folder(blob):
+                yield _in_inbox("", folder, blob, seen)
+            elif folder and name:
+                yield _in_inbox(folder, f"{name.rstrip('/')}/" if is_folder(blob) else name, blob, seen)
 
-    def drop(self, path: str) -> Drop | None:
-        """The drop at `<feed>/<name>` as it is now."""
-        feed, _, name = path.partition("/")
+    def drop(self, path: str) -> InboxBlob | Obstacle | None:
+        """The blob at `<feed>/<name>` as it is now; None when it is gone, the obstacle when it can never be a drop."""
+        feed, slash, name = path.partition("/")
+        if not feed or not slash:
+            return Obstacle.NO_FEED
+        if not readable(path):
+            return Obstacle.NAME
+        if not name:
+            return Obstacle.FOLDER
         try:
-            with storage_errors(f"inbox/{path}"):
-                blob = self._inbox.get_blob_client(path).get_blob_properties()
+            blob, seen = self._properties(path)
         except Missing:
             return None
-        if not name or _is_folder(blob):
-            return None
-        return Drop(feed=feed, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified)
+        except BlobRefused:
+            # Storage tells of what is archived, held or leased as well: only a name can it refuse here.
+            return Obstacle.NAME
+        return Obstacle.FOLDER if is_folder(blob) else _in_inbox(feed, name, blob, seen)
+
+    def hierarchical(self, drop: Drop) -> bool:
+        """Whether the account has a hierarchical namespace. One call at most; what cannot be known is taken for one.
+
+        Told by a drop's properties: the account's own are not for who may only read and write blobs.
+        """
+        if self._hierarchical is None:
+            with suppress(Missing, Stopped):
+                self._properties(drop.path)
+        return self._hierarchical is not False
+
+    def _properties(self, path: str) -> tuple[BlobProperties, Answered]:
+        seen = Answered()
+        with storage_errors(f"inbox/{path}"):
+            blob = self._inbox.get_blob_client(path).get_blob_properties(raw_response_hook=seen)
+        if seen.headers:
+            self._hierarchical = seen.of_hierarchical_namespace
+        return blob, seen
 
     def open_drop(self, drop: Drop) -> io.BufferedReader:
         """The drop's bytes, from the start; may be called again for another pass."""
@@ -362,9 +392,16 @@ class PlanWriter:
         self._stream.write(plan_line(row))
 
 
-def _is_folder(blob: BlobProperties) -> bool:
-    """With a hierarchical namespace, folders are listed as empty blobs that say so."""
-    return (blob.metadata or {}).get("hdi_isfolder") == "true"
+def _in_inbox(feed: str, name: str, blob: BlobProperties, seen: Answered) -> InboxBlob:
+    return InboxBlob(
+        drop=Drop(feed=feed, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified),
+        seen=seen.date,
+        folder=is_folder(blob) or name.endswith("/"),
+        grows=blob.blob_type not in {BlobType.BLOCKBLOB, None},
+        copy=blob.copy.status or "",
+        archived=blob.blob_tier == "Archive",
+        rehydrating=bool(blob.archive_status),
+    )
 
 
 def _spool_path(run: Run, number: int) -> str:

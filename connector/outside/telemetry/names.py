@@ -27,6 +27,7 @@ EVENTS: Mapping[str, frozenset[str]] = {
     "drop is gone": frozenset(),
     "marker missing": _RUN,
     "blobs ignored": frozenset({"feed", "blobs"}),
+    "blobs passed over": frozenset({"feed", "reason", "blobs"}),
     "planning failed": _RUN | {"error"},
     "run is damaged": _RUN,
     "run planned": _RUN | {"state", "requests"} | _ROWS,
