@@ -23,8 +23,11 @@ class Arrival:
     hierarchical: Callable[[Drop], bool]
     completed: str = ""
 
-    def obstacle(self, blob: InboxBlob, now: datetime) -> Obstacle | None:
-        """Why this is no drop now; None when it is one. `now` counts where storage did not say what time it was."""
+    def obstacle(self, blob: InboxBlob, now: datetime, marker: str | None = None) -> Obstacle | None:
+        """Why this is no drop now; None when it is one. `now` counts where storage did not say what time it was.
+
+        The event of its marker says as much as its own.
+        """
         if blob.folder:
             return Obstacle.FOLDER
         if not readable(blob.drop.path):
@@ -37,13 +40,13 @@ class Arrival:
             return Obstacle.REHYDRATING
         if blob.archived:
             return Obstacle.ARCHIVED
-        if (blob.seen or now) - blob.drop.landed < self.still_for and self._may_grow(blob):
+        if (blob.seen or now) - blob.drop.landed < self.still_for and self._may_grow(blob, marker):
             return Obstacle.ARRIVING
         return None
 
-    def _may_grow(self, blob: InboxBlob) -> bool:
+    def _may_grow(self, blob: InboxBlob, marker: str | None) -> bool:
         if blob.grows:
             return True
         # An empty file is what opening one over SFTP leaves, and has an event as well.
-        closed = blob.drop.path == self.completed and blob.drop.bytes > 0
+        closed = self.completed in {blob.drop.path, f"{blob.drop.feed}/{marker}"} and blob.drop.bytes > 0
         return not closed and self.hierarchical(blob.drop)

@@ -102,7 +102,7 @@ class Sweep:
                 elif marker is None or marker in names:
                     # What has a run was a drop: it may be archived, or be written to, afterwards.
                     known = (feed, blob.run_id) in states
-                    if obstacle := None if known else arrival.obstacle(found, self._clock.now()):
+                    if obstacle := None if known else arrival.obstacle(found, self._clock.now(), marker):
                         obstacles[obstacle] += 1
                     else:
                         drops.append(blob)
