@@ -266,18 +266,15 @@ class DropFile(BlobFile):
     def _range(self, length: int) -> bytes:
         try:
             return super()._range(length)
-        except Missing as error:
-            gone = Fault(
-                message="the drop was deleted before it was read to its end",
-                advice="nothing of it was sent; put it back, or drop the next one",
-            )
-            raise DropUnusable(self._path, [gone]) from error
-        except Conflict as error:
-            replaced = Fault(
-                message="the drop was replaced before it was read to its end",
-                advice="nothing of it was sent; what replaced it is a drop of its own",
-            )
-            raise DropUnusable(self._path, [replaced]) from error
+        except (Missing, Conflict) as error:
+            raise DropUnusable(self._path, [_REPLACED if self._is_there() else _DELETED]) from error
+
+    def _is_there(self) -> bool:
+        # A blob that is gone fails a condition on its ETag with 412 as well.
+        with suppress(Missing), storage_errors(self._name):
+            self._blob.get_blob_properties()
+            return True
+        return False
 
 
 class BlockWriter(io.RawIOBase):
@@ -346,6 +343,14 @@ class Lease:
             self._client.release()
 
 
+_DELETED = Fault(
+    message="the drop was deleted before it was read to its end",
+    advice="nothing of it was sent; put it back, or drop the next one",
+)
+_REPLACED = Fault(
+    message="the drop was replaced before it was read to its end",
+    advice="nothing of it was sent; what replaced it is a drop of its own",
+)
 _NO_CONNECTION = Fault(
     message="the setting HR_STORAGE is no connection string",
     advice="copy it whole, as Azurite or the portal shows it",

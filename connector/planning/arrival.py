@@ -48,5 +48,6 @@ class Arrival:
         if blob.grows:
             return True
         # An empty file is what opening one over SFTP leaves, and has an event as well.
-        closed = self.completed in {blob.drop.path, f"{blob.drop.feed}/{marker}"} and blob.drop.bytes > 0
+        closing = {blob.drop.path, *([f"{blob.drop.feed}/{marker}"] if marker else [])}
+        closed = self.completed in closing and blob.drop.bytes > 0
         return not closed and self.hierarchical(blob.drop)
