@@ -176,7 +176,7 @@ def _answered(what: str, error: HttpResponseError) -> ConnectorError:
     if status == 403:
         said, advice = _clock_is_off(error) or codes.FORBIDDEN.get(code, codes.OTHER_403)
         text = f"{what}: the storage account answered 403 {code}".rstrip()
-        return Forbidden(f"{text}: {said}" if said else text, advice=advice)
+        return Forbidden(f"{text}; {said}" if said else text, advice=advice)
     said, advice = codes.ONE_BLOB.get(code, (f"storage answered {status}", codes.OTHER_BLOB))
     return BlobRefused(f"{what}: {said} ({code})" if code else f"{what}: {said}", advice=advice)
 

@@ -129,21 +129,21 @@ ROLE = "give the connector's identity its role on this container (infra/README.m
             403,
             "AuthorizationFailure",
             Forbidden,
-            "the storage account answered 403 AuthorizationFailure: nobody is let in from this network",
+            "the storage account answered 403 AuthorizationFailure; nobody is let in from this network",
             "let the connector's network through the storage account's firewall (Networking, or a private endpoint)",
         ),
         (
             403,
             "AuthenticationFailed",
             Forbidden,
-            "the storage account answered 403 AuthenticationFailed: the key or token is not accepted",
+            "the storage account answered 403 AuthenticationFailed; the key or token is not accepted",
             "set HR_STORAGE anew from the account's access keys, or check the identity's tenant",
         ),
         (
             403,
             "KeyBasedAuthenticationNotPermitted",
             Forbidden,
-            "the storage account answered 403 KeyBasedAuthenticationNotPermitted: the account takes no keys",
+            "the storage account answered 403 KeyBasedAuthenticationNotPermitted; the account takes no keys",
             "set HR_STORAGE__blobServiceUri in place of HR_STORAGE",
         ),
         (403, "SomethingNew", Forbidden, "the storage account answered 403 SomethingNew", ROLE),
@@ -209,7 +209,7 @@ def test_a_403_for_the_time_of_a_request_is_told_by_the_two_clocks(minutes: int,
     with pytest.raises(Forbidden) as raised:
         read_blob(answering(403, "AuthenticationFailed", {"Date": theirs}), "people/today.csv")
     assert (raised.value.message, raised.value.advice) == (
-        "inbox/people/today.csv: the storage account answered 403 AuthenticationFailed: "
+        "inbox/people/today.csv: the storage account answered 403 AuthenticationFailed; "
         f"this machine's clock is 20 minutes {way} the account's",
         "set this machine's clock by NTP",
     )
