@@ -81,7 +81,8 @@ _ROLE: Final = "give the connector's identity its role on this container (infra/
 _KEYS: Final = "set HR_STORAGE__blobServiceUri in place of HR_STORAGE"
 _KEY: Final = "set HR_STORAGE anew from the account's access keys, or check the identity's tenant"
 _FIREWALL: Final = (
-    "let the connector's network through the storage account's firewall (Networking, or a private endpoint)"
+    "let the connector's network through the storage account's firewall (Networking, or a private endpoint); "
+    f"if it has none, {_ROLE}"
 )
 
 _SAS: Final = "use a managed identity or the account's key: a shared access signature allows too little"

@@ -92,15 +92,16 @@ class Store:
     def drops(self, feed: str | None = None) -> Iterator[InboxBlob]:
         """Every blob of the inbox (of the folder of the feed that is given), in no particular order.
 
-        What lies in no folder is of the feed "". A folder within one is among them where storage lists it as a blob:
-        its name ends in "/". A feed's own folder is not.
+        What lies in no folder that a feed can have is of the feed "". A folder within one is among them where storage
+        lists it as a blob: its name ends in "/". A feed's own folder is not.
         """
         seen = Answered()
         for blob in list_blobs(self._inbox, f"{feed}/" if feed else "", include=_WHAT_IS_IT, raw_response_hook=seen):
             folder, slash, name = blob.name.partition("/")
-            if not slash and not is_folder(blob):
-                yield _in_inbox("", folder, blob, seen)
-            elif folder and name:
+            if not (slash and folder and readable(folder)):
+                if not is_folder(blob):
+                    yield _in_inbox("", blob.name, blob, seen)
+            elif name:
                 yield _in_inbox(folder, f"{name.rstrip('/')}/" if is_folder(blob) else name, blob, seen)
 
     def drop(self, path: str) -> InboxBlob | Obstacle | None:

@@ -14,7 +14,7 @@ from connector.planning.feeds import Feeds
 from connector.planning.planner import Planner
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, StorageDown, Unusable
-from connector.vocabulary.inbox import InboxBlob
+from connector.vocabulary.inbox import InboxBlob, readable
 from connector.vocabulary.order import RunKey, in_order_of_landing, is_overtaken
 from connector.vocabulary.run import Drop, Obstacle, Run, State, Unplanned
 
@@ -98,7 +98,7 @@ class Sweep:
                 if not files.is_drop(blob.name):
                     ignored += 1
                 elif not feed:
-                    obstacles[Obstacle.NO_FEED] += 1
+                    obstacles[Obstacle.NO_FEED if readable(blob.name) else Obstacle.NAME] += 1
                 elif marker is None or marker in names:
                     # What has a run was a drop: it may be archived, or be written to, afterwards.
                     known = (feed, blob.run_id) in states

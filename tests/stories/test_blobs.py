@@ -19,11 +19,15 @@ from connector.outside.store import Store
 from connector.outside.system_clock import SystemClock
 from connector.outside.tokens import TokenSource
 from connector.pipeline import Pipeline
+from connector.planning.feeds import Feeds
+from connector.planning.planner import Planner
+from connector.planning.sweep import Sweep
+from connector.reporting.publisher import Publisher
 from connector.reporting.terminal import unplanned_lines
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
-from connector.vocabulary.run import Drop, Obstacle
+from connector.vocabulary.run import Drop, Obstacle, Unplanned
 from connector.wiring import managed_identity
 from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
 from tests.chaos.checks import violations
@@ -209,6 +213,56 @@ def test_a_listing_tells_what_is_in_the_way_of_each_blob() -> None:
         "p/log.csv": (False, False, "", True, True),
         "p/a\x01.csv": (False, False, "", False, True),
     }
+
+
+def test_a_sweep_has_a_word_for_each_blob_that_it_passes_over_and_no_error() -> None:
+    account, clock = BlobAccount(SystemClock().now), SystemClock()
+    store = documented(account)
+    odd: dict[str, dict[str, str]] = {
+        "p/cold.csv": {"tier": "Archive"},
+        "p/thawing.csv": {"tier": "Archive", "archive_status": "rehydrate-pending-to-hot"},
+        "p/copying.csv": {"copy_status": "pending"},
+        "p/uncopied.csv": {"copy_status": "aborted"},
+        "p/log.csv": {"kind": "AppendBlob"},
+        "p/a\x01.csv": {},
+        "p/today.tmp": {},
+        "q\x01/today.csv": {},
+        "/today.csv": {},
+        "today.csv": {},
+    }
+    for path, properties in odd.items():
+        account.put("inbox", path, b"x")
+        account.change("inbox", path, **properties)
+    settings = Settings.of({"HR_STORAGE": connection_string(ACCOUNT_URL, ACCOUNT_URL)})
+    feeds = Feeds(store, settings)
+    planner = Planner(store, feeds, clock, publisher=Publisher(store))
+    sweep = Sweep(store, feeds, clock, planner=planner, arrival_time=settings.arrival_time)
+
+    assert (sweep.plan_what_landed(), sweep.unplanned) == (
+        [],
+        (
+            Unplanned(feed="", obstacles={Obstacle.NO_FEED: 2, Obstacle.NAME: 1}),
+            Unplanned(
+                feed="p",
+                ignored=1,
+                obstacles={
+                    Obstacle.ARCHIVED: 1,
+                    Obstacle.REHYDRATING: 1,
+                    Obstacle.COPYING: 1,
+                    Obstacle.COPY_FAILED: 1,
+                    Obstacle.ARRIVING: 1,
+                    Obstacle.NAME: 1,
+                },
+            ),
+        ),
+    )
+    lines = [line for unplanned in sweep.unplanned for line in unplanned_lines(unplanned)]
+    assert [line.partition(" not planned: ")[0] for line in lines] == [
+        "inbox: 1 blob",
+        "inbox: 2 blobs",
+        "p: 1 blob ignored (folders, leftovers of transfers, or not matched by files:)",
+        *["p: 1 blob"] * 6,
+    ]
 
 
 def test_a_name_that_storage_itself_refuses_is_no_outage() -> None:

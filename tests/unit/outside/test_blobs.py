@@ -130,7 +130,8 @@ ROLE = "give the connector's identity its role on this container (infra/README.m
             "AuthorizationFailure",
             Forbidden,
             "the storage account answered 403 AuthorizationFailure; nobody is let in from this network",
-            "let the connector's network through the storage account's firewall (Networking, or a private endpoint)",
+            "let the connector's network through the storage account's firewall (Networking, or a private endpoint); "
+            f"if it has none, {ROLE}",
         ),
         (
             403,
