@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from azure.core import MatchConditions
-from azure.storage.blob import BlobProperties, BlobServiceClient, BlobType
+from azure.storage.blob import BlobServiceClient
 from pydantic import TypeAdapter, ValidationError
 
 from connector.outside.blobs import (
     BLOCK,
-    Answered,
     BlobFile,
     BlockWriter,
-    DropFile,
     Lease,
     Missing,
     connect,
-    is_folder,
     lease_blob,
     list_blobs,
     plain_etag,
@@ -35,10 +32,11 @@ from connector.outside.blobs import (
     storage_errors,
     write_blob,
 )
+from connector.outside.inbox import Inbox
 from connector.outside.settings import Settings
 from connector.vocabulary.bulk_request import PlannedBody
-from connector.vocabulary.errors import BlobRefused, Conflict, Fault, Stopped, Unusable
-from connector.vocabulary.inbox import InboxBlob, readable
+from connector.vocabulary.errors import Conflict, Fault, Unusable
+from connector.vocabulary.inbox import InboxBlob
 from connector.vocabulary.lines import parse_plan_line, plan_line
 from connector.vocabulary.run import Drop, Obstacle, PlannedRow, Receipt, Run, State
 
@@ -53,8 +51,6 @@ EXAMINATION = "doctor.json"
 
 Container = Literal["inbox", "config", "runs", "summaries"]
 """The containers by what they are for; their names are settings."""
-
-_WHAT_IS_IT = ("metadata", "copy")
 
 _FEED_FILE = re.compile(r"feeds/([^/]+)\.ya?ml")
 _SPOOL = re.compile(r"spool/(\d{6,})\.json$")
@@ -74,11 +70,10 @@ class Store:
     """Typed access to the four containers. Methods raise Retryable, Stopped and Conflict; what is not there is None."""
 
     def __init__(self, service: BlobServiceClient, settings: Settings) -> None:
-        self._inbox = service.get_container_client(settings.inbox)
+        self._inbox = Inbox(service.get_container_client(settings.inbox))
         self._config = service.get_container_client(settings.config)
         self._runs = service.get_container_client(settings.runs)
         self._summaries = service.get_container_client(settings.summaries)
-        self._hierarchical: bool | None = None
 
     @classmethod
     def connect(
@@ -90,60 +85,16 @@ class Store:
     # inbox and config: read only
 
     def drops(self, feed: str | None = None) -> Iterator[InboxBlob]:
-        """Every blob of the inbox (of the folder of the feed that is given), in no particular order.
-
-        What lies in no folder that a feed can have is of the feed "". A folder within one is among them where storage
-        lists it as a blob: its name ends in "/". A feed's own folder is not.
-        """
-        seen = Answered()
-        for blob in list_blobs(self._inbox, f"{feed}/" if feed else "", include=_WHAT_IS_IT, raw_response_hook=seen):
-            folder, slash, name = blob.name.partition("/")
-            if not (slash and folder and readable(folder)):
-                if not is_folder(blob):
-                    yield _in_inbox("", blob.name, blob, seen)
-            elif name:
-                yield _in_inbox(folder, f"{name.rstrip('/')}/" if is_folder(blob) else name, blob, seen)
+        return self._inbox.blobs(feed)
 
     def drop(self, path: str) -> InboxBlob | Obstacle | None:
-        """The blob at `<feed>/<name>` as it is now; None when it is gone, the obstacle when it can never be a drop."""
-        feed, slash, name = path.partition("/")
-        if not feed or not slash:
-            return Obstacle.NO_FEED
-        if not readable(path):
-            return Obstacle.NAME
-        if not name:
-            return Obstacle.FOLDER
-        try:
-            blob, seen = self._properties(path)
-        except Missing:
-            return None
-        except BlobRefused:
-            # Storage tells of what is archived, held or leased as well: only a name can it refuse here.
-            return Obstacle.NAME
-        return Obstacle.FOLDER if is_folder(blob) else _in_inbox(feed, name, blob, seen)
+        return self._inbox.blob(path)
 
     def hierarchical(self, drop: Drop) -> bool:
-        """Whether the account has a hierarchical namespace. One call at most; what cannot be known is taken for one.
-
-        Told by a drop's properties: the account's own are not for who may only read and write blobs.
-        """
-        if self._hierarchical is None:
-            with suppress(Missing, Stopped):
-                self._properties(drop.path)
-        return self._hierarchical is not False
-
-    def _properties(self, path: str) -> tuple[BlobProperties, Answered]:
-        seen = Answered()
-        with storage_errors(f"inbox/{path}"):
-            blob = self._inbox.get_blob_client(path).get_blob_properties(raw_response_hook=seen)
-        if seen.headers:
-            self._hierarchical = seen.of_hierarchical_namespace
-        return blob, seen
+        return self._inbox.hierarchical(drop)
 
     def open_drop(self, drop: Drop) -> io.BufferedReader:
-        """The drop's bytes, from the start; may be called again for another pass."""
-        raw = DropFile(self._inbox, drop.path, etag=drop.etag, size=drop.bytes)
-        return io.BufferedReader(raw, BLOCK)
+        return self._inbox.open(drop)
 
     def feed_file(self, feed: str) -> tuple[bytes, str] | None:
         """`config/feeds/<feed>.yaml` (or `.yml`) and its ETag."""
@@ -391,18 +342,6 @@ class PlanWriter:
 
     def add(self, row: PlannedRow) -> None:
         self._stream.write(plan_line(row))
-
-
-def _in_inbox(feed: str, name: str, blob: BlobProperties, seen: Answered) -> InboxBlob:
-    return InboxBlob(
-        drop=Drop(feed=feed, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified),
-        seen=seen.date,
-        folder=is_folder(blob) or name.endswith("/"),
-        grows=blob.blob_type not in {BlobType.BLOCKBLOB, None},
-        copy=blob.copy.status or "",
-        archived=blob.blob_tier == "Archive",
-        rehydrating=bool(blob.archive_status),
-    )
 
 
 def _spool_path(run: Run, number: int) -> str:

@@ -7,6 +7,7 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ from connector.reporting.terminal import unplanned_lines
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
+from connector.vocabulary.errors import BlobRefused
 from connector.vocabulary.run import Drop, Obstacle, Unplanned
 from connector.wiring import managed_identity
 from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
@@ -131,6 +133,30 @@ def test_an_archived_drop_waits_until_somebody_brings_it_online_and_stops_nobody
     # What was a drop may be archived when it has had its run.
     blob.set_standard_blob_tier(tier)
     assert told(account) == []
+
+
+def test_a_drop_that_is_archived_while_it_is_planned_waits_and_says_so_in_its_summary(
+    account: Account, azurite: Azurite, graph: Stranger
+) -> None:
+    for feed, people in (("cold", workers(2)), ("warm", workers(2, first=3))):
+        account.feed(feed)
+        account.drop(f"{feed}/today.csv", csv_of(people))
+    rule = Rule(
+        on=Endpoint.STORAGE, do=Action.STATUS, status=409, code="BlobArchived", method="GET", path="cold/today.csv"
+    )
+    with FaultProxy(azurite.blob_service, faults=Schedule([rule])) as proxy:
+        through = connection_string(proxy.url(azurite.blob_service), azurite.queue_service)
+        with suppress(BlobRefused):
+            told(account.with_settings(HR_STORAGE=through))
+    problem = account.summary("cold")["problem"]
+    assert (account.summary("cold")["state"], problem["code"], problem["advice"]) == (
+        "planning",
+        "planning",
+        "bring it online: `az storage blob set-tier --tier Hot`, which takes hours",
+    )
+    assert "in the archive tier" in problem["message"]
+    assert graph.people == ids(workers(2, first=3))
+    assert account.bring_home("warm", "cold")["outcomes"] == outcomes(created=2)
 
 
 # names
