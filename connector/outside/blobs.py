@@ -80,7 +80,9 @@ def write_blob(
     condition that the write itself has made untrue; so a conditional write leaves a mark by which to know it.
     """
     mark = uuid.uuid4().hex
-    if "match_condition" in options:
+    # Where it may not overwrite, the SDK makes a condition of its own.
+    conditional = "match_condition" in options or not overwrite
+    if conditional:
         options["metadata"] = {**(options.get("metadata") or {}), WRITE_MARK: mark}
     blob = container.get_blob_client(path)
     name = f"{container.container_name}/{path}"
@@ -94,7 +96,7 @@ def write_blob(
             with storage_errors(name):
                 answer = blob.upload_blob(data, **options)
     except Conflict:
-        written = _written_as(blob, name, mark) if "match_condition" in options else None
+        written = _written_as(blob, name, mark) if conditional else None
         if written is None:
             raise
         return written

@@ -325,10 +325,12 @@ def test_a_conditional_write_whose_answer_is_lost_has_succeeded_and_one_that_los
         write_blob(container, "other", b"0", "text/plain", overwrite=True)
         first = write_blob(container, "state", b"1", "text/plain", metadata={"state": "x"}, **new)
         second = write_blob(container, "state", b"2", "text/plain", metadata={"state": "y"}, **same(first))
-        for condition in (new, same(first)):
+        write_blob(container, "new", b"3", "text/plain", overwrite=False)
+        for condition in (new, same(first), {"overwrite": False}):
             with pytest.raises(Conflict):
                 write_blob(container, "state", b"2", "text/plain", metadata={"state": "y"}, **condition)
 
+    assert inbox.download_blob("new").readall() == b"3"
     blob = inbox.get_blob_client("state")
     found = blob.get_blob_properties()
     assert (blob.download_blob().readall(), found.etag.strip('"'), found.metadata["state"]) == (b"2", second, "y")
