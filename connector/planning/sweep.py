@@ -250,4 +250,4 @@ class Sweep:
 def passed_over(feed: str, obstacle: Obstacle, blobs: int = 1) -> None:
     """Says in the log that these blobs are not planned, and why."""
     level = logging.INFO if obstacle.passes else logging.WARNING
-    log.log(level, "blobs passed over", extra={"feed": feed, "reason": obstacle.value, "blobs": blobs})
+    log.log(level, "blobs passed over", extra={"feed": feed, "code": obstacle.value, "blobs": blobs})

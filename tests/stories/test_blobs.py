@@ -89,9 +89,9 @@ def dropped(account: Account) -> list[str]:
 
 
 def passed_over(collected: Collector) -> list[tuple[object, ...]]:
-    """Since the last look: level, feed, reason and count."""
+    """Since the last look: level, feed, code and count."""
     records = [record for record in collected.take() if record.getMessage() == "blobs passed over"]
-    return [(record.levelname, *(vars(record)[name] for name in ("feed", "reason", "blobs"))) for record in records]
+    return [(record.levelname, *(vars(record)[name] for name in ("feed", "code", "blobs"))) for record in records]
 
 
 # bytes
@@ -163,7 +163,7 @@ def test_a_drop_that_is_archived_while_it_is_planned_waits_and_says_so_in_its_su
 
 
 @pytest.mark.parametrize(
-    ("path", "feed", "reason"),
+    ("path", "feed", "code"),
     [
         ("people/..", "", "name"),
         ("people/../../config/feeds/people.yaml", "", "name"),
@@ -177,14 +177,14 @@ def test_a_drop_that_is_archived_while_it_is_planned_waits_and_says_so_in_its_su
     ],
 )
 def test_the_event_of_a_name_that_can_be_no_drop_has_a_word_and_is_no_error(
-    account: Account, collected: Collector, path: str, feed: str, reason: str
+    account: Account, collected: Collector, path: str, feed: str, code: str
 ) -> None:
     account.feed("people")
     inbox(account).upload_blob("people/2026", b"", metadata={"Hdi_IsFolder": "TRUE"})
     collected.take()
     event(account, path)
-    level = "INFO" if reason == "folder" else "WARNING"
-    assert (passed_over(collected), account.runs()) == ([(level, feed, reason, 1)], {})
+    level = "INFO" if code == "folder" else "WARNING"
+    assert (passed_over(collected), account.runs()) == ([(level, feed, code, 1)], {})
 
 
 def test_a_blob_in_no_feeds_folder_and_folders_of_any_spelling_are_no_drops(account: Account, graph: Stranger) -> None:
