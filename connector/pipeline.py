@@ -18,7 +18,7 @@ from connector.outside.store import Store
 from connector.planning.feeds import Feeds
 from connector.planning.planner import Planner
 from connector.planning.spool_writer import SPOOLERS
-from connector.planning.sweep import Sweep
+from connector.planning.sweep import Sweep, passed_over
 from connector.planning.turns import TURNS, Turns
 from connector.reporting.publisher import Publisher
 from connector.reporting.summary_file import parse_summary
@@ -28,7 +28,7 @@ from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Retryable, StorageDown
 from connector.vocabulary.order import RunKey
-from connector.vocabulary.run import ProblemCode, Run, Unplanned
+from connector.vocabulary.run import Obstacle, ProblemCode, Run, Unplanned
 from connector.vocabulary.summary import Summary
 from connector.watching.feed_status import FeedStatus
 
@@ -76,7 +76,14 @@ class Pipeline:
             random_source=random_source,
         )
         self._feed_status = FeedStatus(store, graph, clock, settings, feeds=self._feeds, poison=poison)
-        self._sweep = Sweep(store, self._feeds, clock, planner=self._planner, time_limit=settings.plan_time_limit)
+        self._sweep = Sweep(
+            store,
+            self._feeds,
+            clock,
+            planner=self._planner,
+            time_limit=settings.plan_time_limit,
+            arrival_time=settings.arrival_time,
+        )
         self._began = clock.monotonic()
 
     @property
@@ -90,11 +97,15 @@ class Pipeline:
         An unusable file is a rejected run, and no exception. Raises Retryable or Stopped for what a retry may mend.
         """
         self._began = self._clock.monotonic()
-        drop = await asyncio.to_thread(self._store.drop, path)
-        if drop is None:
+        found = await asyncio.to_thread(self._store.drop, path)
+        if found is None:
             # Deleted or renamed since; what replaced it has an event of its own.
             log.info("drop is gone")
             return
+        if isinstance(found, Obstacle):
+            passed_over(path.partition("/")[0] if found is Obstacle.FOLDER else "", found)
+            return
+        drop = found.drop
         await self._planned(lambda: self._sweep.plan_what_landed(drop))
         problem = (await self._drained()).problem
         if problem is not None and problem.code is ProblemCode.OUTAGE:

@@ -9,7 +9,8 @@ ConnectorError
 │   └── StorageDown     ... when the storage account answers again, without which nothing can be done
 ├── Refused             Entra answered 400: the request's content is at fault
 ├── Stopped             an administrator must act first (404, a token that cannot be had)
-│   └── Forbidden       ... and grant a permission (403)
+│   ├── Forbidden       ... and grant a permission (403)
+│   └── BlobRefused     ... on one blob of the storage account: no other is concerned
 └── Conflict            somebody else changed or holds the blob: read again
 """
 
@@ -96,6 +97,10 @@ class Stopped(ConnectorError):
 
 class Forbidden(Stopped):
     """403: whoever asked may not."""
+
+
+class BlobRefused(Stopped):
+    """Storage refuses what was asked of one blob, until that is changed: its tier, its type, its name, a hold."""
 
 
 class Conflict(ConnectorError):

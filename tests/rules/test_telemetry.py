@@ -134,6 +134,7 @@ def adventure() -> tuple[Recorder, list[logging.LogRecord]]:
         Tamper(at=3000.0, calls=30, what="state damaged", count=9),
         land(3000.0, "feed1", "waits.csv"),
         land(3000.0, "feed1", "notes.txt"),
+        land(3000.0, "", "stray.csv"),
     ]
     schedule = Schedule(
         seed=1,

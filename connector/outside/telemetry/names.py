@@ -27,6 +27,7 @@ EVENTS: Mapping[str, frozenset[str]] = {
     "drop is gone": frozenset(),
     "marker missing": _RUN,
     "blobs ignored": frozenset({"feed", "blobs"}),
+    "blobs passed over": frozenset({"feed", "code", "blobs"}),
     "planning failed": _RUN | {"error"},
     "planning unfinished": _RUN | {"error", "attempts"},
     "sweep out of time": frozenset(),
