@@ -140,6 +140,7 @@ class Pipeline:
             return bool(keys)
 
         await step(self._settle)
+        errors += self._settler.errors
         await step(self._drain)
         if await step(self._plan_what_landed):
             await step(self._drain)

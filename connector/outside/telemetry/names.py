@@ -31,6 +31,7 @@ EVENTS: Mapping[str, frozenset[str]] = {
     "planning failed": _RUN | {"error"},
     "planning unfinished": _RUN | {"error", "attempts"},
     "sweep out of time": frozenset(),
+    "settling out of time": frozenset(),
     "receipt kept apart": _RUN | {"request"},
     "step failed": _RUN | {"step", "error"},
     "index repaired": frozenset({"runs"}),
