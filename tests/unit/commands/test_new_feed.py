@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from connector.__main__ import main
 from connector.commands.drafting.from_columns import draft
-from connector.commands.drafting.hr_columns import CUSTOM, NAMES, STATUS, candidates, plain
+from connector.commands.drafting.hr_columns import CUSTOM, NAMES, STATUS, candidates
 from connector.mapping import load_feed
 from connector.mapping.attribute_paths import parse_path
 from connector.readers.table import Notes, Table
 from connector.sandbox.sample import sample
+from connector.vocabulary.column_names import plain
 from connector.vocabulary.errors import Unusable
 from connector.vocabulary.scim import ENTERPRISE_USER
 
