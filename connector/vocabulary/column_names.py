@@ -34,8 +34,8 @@ login mail management manager managers marital meta middle mobile modified month
 nick nickname no note notes nr num number numbers object of office on only order org organisation organization
 organizational origin original owner page parent password pay payroll people period pernr person personal personnel
 persons phone place plan position post postal postcode preferred prefix primary principal private profile project
-province reason record records removed ref reference region remark remarks report reports request result results role room
-root row rows salutation sam samaccountname schedule second secondary section sector service sex sheet shift short
+province reason record records removed ref reference region remark remarks report reports request result results role
+room root row rows salutation sam samaccountname schedule second secondary section sector service sex sheet shift short
 site social source staff stamp start state status street sub subject suffix supervisor supervisory surname system
 table tag target tax team tel telephone term terminated termination test text time timestamp timezone title to total
 town trailer type unit until up update updated upn uri url user username users valid value values vendor version
