@@ -11,6 +11,7 @@ from importlib import import_module
 from types import ModuleType
 
 from connector.commands import COMMANDS
+from connector.commands.printing import complain
 from connector.vocabulary.errors import ConnectorError, Fault, Unusable
 
 USAGE = 2
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser(chosen).parse_args(given)
     except Unusable as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return USAGE
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR,
@@ -82,10 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = import_module(COMMANDS[options.command][0]).run(options)
         return code
     except Unusable as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return USAGE
     except ConnectorError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 1
     except KeyboardInterrupt:
         return 130

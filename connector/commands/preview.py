@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from connector.commands.local_files import feed_of, landed_at
 from connector.commands.output_folder import output_folder
+from connector.commands.printing import say, visible
 from connector.outside.keys import no_secrets
 from connector.planning.decide import DropRejected, Notes, decide, plaintext
 from connector.reporting.csv_files import rejects_csv
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
 def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
     """Bodies to stdout as JSON Lines, or one file each to `out`; counts and rejected rows to stderr.
 
+    Those on stdout have as JSON's escapes what a terminal would obey; those in files are what is sent, byte for byte.
+
     Gives 0 when every row maps, 3 when some are rejected. Raises Unusable.
     """
     feed = feed_of(feed_path)
@@ -56,7 +59,7 @@ def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
                 if isinstance(item, BulkRequest):
                     requests += 1
                     if folder is None:
-                        sys.stdout.buffer.write(item.body + b"\n")
+                        sys.stdout.buffer.write(visible(item.body.decode()).encode() + b"\n")
                     else:
                         folder.write(f"{item.number:06d}.json", item.body)
                 elif isinstance(item, Notes):
@@ -76,12 +79,10 @@ def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
 
 def _tell(counts: Counter[Decision], unsent: list[PlannedRow], notes: tuple[str, ...], requests: int) -> None:
     parts = ", ".join(f"{counts[decision]} {decision.value}" for decision in Decision if counts[decision])
-    print(f"{counts.total()} rows: {parts or 'none'}; {requests} bulk requests", file=sys.stderr)
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    say(f"{counts.total()} rows: {parts or 'none'}; {requests} bulk requests", to=sys.stderr)
+    say(*(f"note: {note}" for note in notes), to=sys.stderr)
     for row in unsent:
         who = f"row {row.row}" + (f" (externalId {row.external_id})" if row.external_id else "")
-        for fault in row.faults:
-            print(f"{who}: {fault}", file=sys.stderr)
+        say(*(f"{who}: {fault}" for fault in row.faults), to=sys.stderr)
         if row.reason:
-            print(f"{who}: {row.decision.value}: {row.reason}", file=sys.stderr)
+            say(f"{who}: {row.decision.value}: {row.reason}", to=sys.stderr)
