@@ -145,6 +145,9 @@ class Mapping:
         faults: list[Fault] = []
         times = Counter(columns)
         names = [name for name in dict.fromkeys(shown(columns, self.columns)) if name]
+        if any(columns) and not names:
+            message = f"the header row has {_none_of(len(self.columns))} that the mapping names"
+            raise DropUnusable(self.name, [Fault(message=message, advice=NO_HEADER)])
         for column in self.columns:
             if times[column] > 1:
                 faults.append(
@@ -167,9 +170,13 @@ class Mapping:
             raise DropUnusable(self.name, faults)
 
 
+def _none_of(count: int) -> str:
+    return f"none of the {count} columns" if count > 1 else "not the column"
+
+
 def _there_are(columns: Sequence[str], names: Sequence[str]) -> str:
     """`names` are those of the columns that a message may show."""
     if not names:
-        return NO_HEADER if any(columns) else "the file has no columns"
+        return "the file has no columns"
     listed = ", ".join(map(repr, names[:20]))
     return f"the file has {listed}{', …' if len(set(columns)) > min(len(names), 20) else ''}"
