@@ -71,7 +71,7 @@ titulo trabajador trabajo tratamiento unidad usuario y zona
 """
 _USUAL: Final = frozenset(_WORDS.split())
 
-_MANY_DIGITS: Final = re.compile(r"(?:\d\D{0,2}){5}")
+_MANY_DIGITS: Final = re.compile(r"(?:\d\D{0,2}){3}")
 """As in a phone number, a date or an identifier."""
 _LIKELY: Final = re.compile(r"[\w .:/()'’&#%*+\[\]?|!°-]+")
 
@@ -114,7 +114,7 @@ def shown(columns: Sequence[str], known: Collection[str], *, nested: bool = Fals
         if not column or column in known or plain(column) in same:
             return bool(column)
         path = _steps(column) if nested else [column]
-        if is_header and len(path) == 1 and _looks_like_a_name(column):
+        if is_header and len(path) == 1 and looks_like_a_name(column):
             return True
         return (is_header or usual) and all(is_usual(step) or plain(step) in steps or _is_place(step) for step in path)
 
@@ -140,7 +140,8 @@ def _is_data(text: str) -> bool:
     return "@" in text or not any(map(str.isalpha, text)) or bool(_MANY_DIGITS.search(text))
 
 
-def _looks_like_a_name(text: str) -> bool:
+def looks_like_a_name(text: str) -> bool:
+    """Whether a text in a header row can be a column's name: no mail address, no number, no date, no sentence."""
     letters, digits = sum(map(str.isalpha, text)), sum(map(str.isdigit, text))
     return (
         len(text) <= LONGEST

@@ -22,7 +22,7 @@ from connector.mapping.expressions.interpreter import Surroundings, evaluate
 from connector.mapping.expressions.parser import parse
 from connector.mapping.expressions.values import ValueFault
 from connector.readers import BadRow, ScimTable, Table, open_drop
-from connector.vocabulary.column_names import plain
+from connector.vocabulary.column_names import is_usual, looks_like_a_name, plain
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.scim import ENTERPRISE_USER
 
@@ -72,7 +72,8 @@ def draft(table: Table, *, name: str) -> str:
 
 def _check_header(columns: Sequence[str], name: str) -> None:
     named = [column for column in columns if column]
-    if any(_LOOKS_LIKE_DATA.fullmatch(column) for column in named):
+    strange = not any(map(is_usual, named)) and not all(map(looks_like_a_name, named))
+    if strange or any(_LOOKS_LIKE_DATA.fullmatch(column) for column in named):
         raise Unusable(
             name,
             [

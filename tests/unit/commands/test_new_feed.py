@@ -177,7 +177,7 @@ def test_nested_records_are_known_by_their_last_part(capsys: pytest.CaptureFixtu
     assert mapping_of(text)["title"] == "[job.title]"
 
 
-@pytest.mark.parametrize("first", ["ann.lee@x.org", "00123", "31.01.2020"])
+@pytest.mark.parametrize("first", ["ann.lee@x.org", "00123", "31.01.2020", "P10437"])
 def test_a_first_row_that_is_a_person_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, first: str
 ) -> None:

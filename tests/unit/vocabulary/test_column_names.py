@@ -36,7 +36,7 @@ def test_of_a_header_with_few_mapped_columns_the_usual_names_are_shown() -> None
         ["1001", "Ann", "Ng", "ann@x.org", "Manager", "Active"],
         ["1001", "Manager", "Active", "Team"],
         ["Ann", "Ng", "Manager"],
-        ["P10437", "Manager", "Active", "Team"],
+        ["P437", "Manager", "Active", "Team"],
         ["+49 30 1234", "Title", "Active"],
     ],
 )
