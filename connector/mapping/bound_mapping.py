@@ -144,6 +144,8 @@ class Mapping:
     def _check(self, columns: Sequence[str]) -> None:
         faults: list[Fault] = []
         times = Counter(columns)
+        if all(times[column] == 1 for column in self.columns):
+            return
         names = [name for name in dict.fromkeys(shown(columns, self.columns)) if name]
         if any(columns) and not names:
             message = f"the header row has {_none_of(len(self.columns))} that the mapping names"

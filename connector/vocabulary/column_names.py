@@ -108,15 +108,19 @@ def shown(columns: Sequence[str], known: Collection[str], *, nested: bool = Fals
     found = {plain(column) for column in columns} & same
     named = [column for column in columns if column]
     is_header = 2 * len(found) >= len(same) and any(not name.isdigit() for name in found)
-    usual = 2 * sum(map(is_usual, named)) >= len(named) and not any(map(_is_data, named))
+    usual = is_header or (not any(map(_is_data, named)) and 2 * sum(map(is_usual, named)) >= len(named))
 
     def judge(column: str) -> bool:
-        if not column or column in known or plain(column) in same:
+        if not column or column in known:
             return bool(column)
+        if len(column) > LONGEST or not column.isprintable():
+            return False
+        if plain(column) in same:
+            return True
         path = _steps(column) if nested else [column]
         if is_header and len(path) == 1 and looks_like_a_name(column):
             return True
-        return (is_header or usual) and all(is_usual(step) or plain(step) in steps or _is_place(step) for step in path)
+        return usual and all(is_usual(step) or plain(step) in steps or _is_place(step) for step in path)
 
     return tuple(column if judge(column) else "" for column in columns)
 

@@ -67,6 +67,13 @@ def test_check_preview_and_eval_print_no_escape_of_a_terminal(
     assert printed == [(command, True, True, True) for command, *_ in printed]
 
 
+def test_an_argument_too_many_is_named_without_its_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", "people.yaml", "a.csv", f"b{EVIL}.csv"])
+    said = capsys.readouterr().err
+    assert (is_harmless(said), "unrecognized arguments: b\\u001b[2J" in said) == (True, True)
+
+
 def test_a_file_name_with_a_line_break_forges_no_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["preview", str(tmp_path / "a\n5 rows: 5 send"), str(tmp_path / "b")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

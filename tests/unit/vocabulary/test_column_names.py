@@ -20,7 +20,7 @@ MAPPED = ("WorkerID", "First Name", "Abt.", "Mail")
 def test_a_header_with_half_of_the_mapped_columns_is_shown_but_for_what_is_no_name() -> None:
     header = ["WorkerID", "first_name", "Kürzel (neu)", "C10", "", "ann@x.org", "2026-11-29", "P10437", "Ng, Ann"]
     assert shown(header, MAPPED) == ("WorkerID", "first_name", "Kürzel (neu)", "C10", "", "", "", "", "")
-    assert shown(["WorkerID", "Mail", "a\x9b", "x" * 61], MAPPED) == ("WorkerID", "Mail", "", "")
+    assert shown(["WorkerID", "Mail", "a\x9b", "Abt\x1b", "x" * 61], MAPPED) == ("WorkerID", "Mail", "", "", "")
     assert labels(header[3:6], ["C10"]) == ("C10", "column 2", "column 3")
 
 
