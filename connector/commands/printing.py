@@ -33,9 +33,11 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def say(*lines: str, to: TextIO | None = None, flush: bool = False) -> None:
-    """Each line to stdout, or to `to`."""
+    """Each line to stdout, or to `to`; what that cannot encode (a pipe on Windows is no UTF-8) is escaped as well."""
+    stream = to or sys.stdout
+    encoding = stream.encoding or "utf-8"
     for line in lines:
-        print(visible(line), file=to, flush=flush)
+        print(visible(line).encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=flush)
 
 
 def complain(error: ConnectorError) -> None:

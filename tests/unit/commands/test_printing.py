@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.__main__ import main
-from connector.commands.printing import visible
+from connector.commands.printing import say, visible
 from connector.sandbox.servers import PROJECT
 
 ENDPOINT = "https://graph.microsoft.com/v1.0/servicePrincipals/a/synchronization/jobs/b/bulkUpload"
@@ -40,6 +41,13 @@ def test_what_is_visible_is_one_printable_line_and_json_reads_it_as_it_was(text:
 def test_what_is_printable_stays_as_it_is() -> None:
     assert visible("Zoë Ng 王\tR&D → …") == "Zoë Ng 王\tR&D → …"
     assert visible("a\u202eb\x1b\n\U000e0001\udcff") == "a\\u202eb\\u001b\\n\\udb40\\udc01\\udcff"
+
+
+def test_what_the_stream_cannot_encode_is_escaped() -> None:
+    with io.TextIOWrapper(io.BytesIO(), "cp1252", newline="\n") as stream:
+        say("Zoë 王\x9b …", to=stream)
+        stream.seek(0)
+        assert stream.read() == "Zoë \\u738b\\u009b …\n"
 
 
 def test_check_preview_and_eval_print_no_escape_of_a_terminal(
