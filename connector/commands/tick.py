@@ -7,6 +7,7 @@ import asyncio
 import signal
 from contextlib import suppress
 
+from connector.commands.printing import say
 from connector.outside.settings import Monitoring, Settings
 from connector.outside.telemetry.invocation import invocation
 from connector.reporting.terminal import line, unplanned_lines
@@ -39,6 +40,6 @@ async def _tick() -> None:
         connected(Settings.of(), credential=developer_identity) as pipeline,
     ):
         for summary in await pipeline.on_tick():
-            print(line(summary))
+            say(line(summary))
         for unplanned in pipeline.unplanned:
-            print("\n".join(unplanned_lines(unplanned)))
+            say(*unplanned_lines(unplanned))
