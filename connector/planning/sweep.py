@@ -95,9 +95,11 @@ class Sweep:
         The fewest attempts first, so that none that always dies keeps another from its turn.
         """
         begun = self._clock.monotonic()
-        for key, (_, drop) in sorted(self._to_try_alone.items(), key=lambda item: (item[1][0], item[1][1].landed)):
+        in_turn = sorted(self._to_try_alone.items(), key=lambda item: (item[1][0], item[1][1].landed))
+        for position, (key, (_, drop)) in enumerate(in_turn):
             now = self._clock.monotonic()
-            if now > begun + self._time_limit / 10:
+            # So that a tick has an end: the rest has its turn at the next.
+            if position and now > begun + self._time_limit / 10:
                 break
             yield from self._planned(key, drop, until=now + self._time_limit, alone=True)
 
