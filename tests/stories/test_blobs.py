@@ -7,7 +7,6 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,10 +27,9 @@ from connector.reporting.terminal import unplanned_lines
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
-from connector.vocabulary.errors import BlobRefused
 from connector.vocabulary.run import Drop, Obstacle, Unplanned
 from connector.wiring import managed_identity
-from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
+from tests.chaos.blob_account import ACCOUNT_URL, Answer, BlobAccount
 from tests.chaos.checks import violations
 from tests.chaos.host import StorageTransport
 from tests.chaos.schedule import FEED, Land
@@ -146,8 +144,8 @@ def test_a_drop_that_is_archived_while_it_is_planned_waits_and_says_so_in_its_su
     )
     with FaultProxy(azurite.blob_service, faults=Schedule([rule])) as proxy:
         through = connection_string(proxy.url(azurite.blob_service), azurite.queue_service)
-        with suppress(BlobRefused):
-            told(account.with_settings(HR_STORAGE=through))
+        told(account.with_settings(HR_STORAGE=through))
+        event(account.with_settings(HR_STORAGE=through), "cold/today.csv")
     problem = account.summary("cold")["problem"]
     assert (account.summary("cold")["state"], problem["code"], problem["advice"]) == (
         "planning",
@@ -394,6 +392,19 @@ def test_an_account_is_asked_once_whether_it_is_hierarchical_and_no_answer_means
     gone = Drop(feed="p", name="gone.csv", etag="1", bytes=1, landed=found.drop.landed)
     assert [flat.hierarchical(drop) for drop in (gone, found.drop, found.drop, gone)] == [True, False, False, False]
     assert asked["HEAD"] == 2
+
+
+def test_an_account_that_does_not_say_whether_it_is_hierarchical_is_asked_once_and_counts_as_one() -> None:
+    asked = Counter[str]()
+
+    def refusing(method: str, *_: Any) -> Answer:
+        asked[method] += 1
+        return Answer(status=403, headers={"Content-Length": "0", "x-ms-error-code": "AuthorizationPermissionMismatch"})
+
+    connection = Settings.of({"HR_STORAGE": connection_string(ACCOUNT_URL, ACCOUNT_URL)})
+    store = Store.connect(connection, transport=StorageTransport(refusing))
+    drop = Drop(feed="p", name="today.csv", etag="1", bytes=1, landed=SystemClock().now())
+    assert ([store.hierarchical(drop), store.hierarchical(drop)], asked) == ([True, True], {"HEAD": 1})
 
 
 # answers that are lost
