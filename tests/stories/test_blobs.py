@@ -372,6 +372,12 @@ def test_the_event_of_a_file_that_was_closed_plans_it_at_once() -> None:
     assert (rows, arrivals[0] < 410.0) == ([40], True)
 
 
+def test_the_event_of_one_file_plans_no_half_of_another() -> None:
+    closed = Land(at=402.0, feed="feed0", name="b.csv", content=people_of(range(100, 140)), delays=(1.0,))
+    rows, arrivals = sent_in(landing(400.0, 10, name="a.csv"), closed, landing(410.0, 20, name="a.csv"))
+    assert (sorted(rows), arrivals[0] < 410.0, arrivals[-1] > 600.0) == ([20, 40], True, True)
+
+
 def test_a_file_of_any_other_account_is_whole_when_it_is_there() -> None:
     rows, arrivals = sent_in(landing(290.0, 40), hierarchical=False)
     assert (rows, arrivals[0] < 310.0) == ([40], True)
