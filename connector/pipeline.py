@@ -19,6 +19,7 @@ from connector.planning.feeds import Feeds
 from connector.planning.planner import Planner
 from connector.planning.spool_writer import SPOOLERS
 from connector.planning.sweep import Sweep, passed_over
+from connector.planning.turns import TURNS, Turns
 from connector.reporting.publisher import Publisher
 from connector.reporting.summary_file import parse_summary
 from connector.sending.drain import Drained
@@ -50,6 +51,7 @@ class Pipeline:
         secrets: Secrets | None = None,
         spoolers: int = SPOOLERS,
         random_source: random.Random | None = None,
+        turns: Turns = TURNS,
         poison: Callable[[], int | None] = lambda: None,
         examine: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -60,7 +62,7 @@ class Pipeline:
         self._feeds = Feeds(store, settings)
         self._publisher = Publisher(store)
         self._planner = Planner(
-            store, self._feeds, clock, publisher=self._publisher, secrets=secrets, spoolers=spoolers
+            store, self._feeds, clock, publisher=self._publisher, secrets=secrets, spoolers=spoolers, turns=turns
         )
         self._settler = Settler(store, graph, clock, settings, publisher=self._publisher, random_source=random_source)
         self._uplink = Uplink(
@@ -130,13 +132,15 @@ class Pipeline:
                 # Every other step would only wait for the same answer.
                 raise
             except Exception as error:
-                log.error("step failed", extra={"step": does.__name__.strip("_"), "error": type(error).__name__})
+                word = does.__name__.strip("_")
+                log.error("step failed", extra={"step": word, "feed": "", "run": "", "error": type(error).__name__})
                 errors.append(error)
                 return False
             touched.update(dict.fromkeys(keys))
             return bool(keys)
 
         await step(self._settle)
+        errors += self._settler.errors
         await step(self._drain)
         if await step(self._plan_what_landed):
             await step(self._drain)
@@ -180,7 +184,10 @@ class Pipeline:
             except StorageDown:
                 raise
             except Exception as error:
-                log.error("summary failed", extra={"feed": feed, "run": run_id, "error": type(error).__name__})
+                log.error(
+                    "step failed",
+                    extra={"step": "publish", "feed": feed, "run": run_id, "error": type(error).__name__},
+                )
         if drained.problem:
             log.info("sending paused", extra={"code": drained.problem.code})
         return drained

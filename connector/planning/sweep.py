@@ -184,7 +184,9 @@ class Sweep:
             except StorageDown:
                 raise
             except Exception as error:
-                log.warning("feed file failed", extra={"feed": feed, "error": type(error).__name__})
+                log.error(
+                    "step failed", extra={"step": "feed file", "feed": feed, "run": "", "error": type(error).__name__}
+                )
                 self.errors.append(error)
                 continue
             names = {found.drop.name for found in blobs}
