@@ -14,7 +14,7 @@ from connector.planning.arrival import Arrival
 from connector.planning.feeds import Feeds
 from connector.planning.planner import Interrupted, Planner, TryAlone
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import StateUnusable, StorageDown
+from connector.vocabulary.errors import DropRefused, StateUnusable, StorageDown
 from connector.vocabulary.inbox import InboxBlob, readable
 from connector.vocabulary.order import RunKey, in_order_of_landing
 from connector.vocabulary.run import Drop, Obstacle, Run, State, Unplanned
@@ -114,6 +114,9 @@ class Sweep:
         except StateUnusable as error:
             log.error("run is damaged", extra=extra)
             self.errors.append(error)
+        except DropRefused as error:
+            # Its summary says what to do. That is no failure of ours, and no retry of the host's would help.
+            log.warning("planning failed", extra={**extra, "error": type(error).__name__})
         except Exception as error:
             log.warning("planning failed", extra={**extra, "error": type(error).__name__})
             self.errors.append(error)
