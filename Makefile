@@ -84,5 +84,8 @@ tools: .tools/checkov/bin/checkov ## checkov, for the tests of infra/
 	.tools/checkov/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-checkov.txt
 	touch $@
 
+package: $(SETUP) ## what is deployed, for the Python of Azure: .package
+	$(BIN)/python tools/package.py
+
 clean: ## all that the other targets made
-	rm -rf $(VENV) .tools node_modules .demo mutants .coverage* .*_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .tools .package node_modules .demo mutants .coverage* .*_cache .hypothesis *.egg-info

@@ -187,8 +187,8 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         instanceMemoryMB: instanceMemoryMB
       }
     }
+    // Flex Consumption refuses some of what other plans take: error 51021, in newer regions alone. A test has the list.
     siteConfig: {
-      ftpsState: 'Disabled'
       http20Enabled: true
       minTlsVersion: '1.2'
       ipSecurityRestrictionsDefaultAction: privateNetworking ? 'Deny' : 'Allow'
