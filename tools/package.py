@@ -1,6 +1,6 @@
-"""`python tools/package.py` builds what is deployed, in `.package/`: our code, and in `.python_packages/` what it needs.
+"""`python tools/package.py` builds what is deployed, in `.package/`: our code, and in `.python_packages/` its packages.
 
-For CPython 3.13 on Linux, whatever Python and system build it: wheels alone, those of requirements.txt by their hashes.
+For CPython 3.13 on Linux, whatever Python and system build it: only wheels, those of requirements.txt by their hashes.
 The remote build of Azure Functions has been seen to run Python 3.11 for an app of 3.13 (Azure/azure-dev#8538): what has
 a marker for 3.13 is left out then, it "succeeds", and no function appears. So nothing is built there.
 """
@@ -70,7 +70,9 @@ def build(project: Path, package: Path) -> None:
         said = "\n".join(f"  {line}" for line in done.stderr.splitlines() if line.startswith("ERROR"))
         raise NotBuilt(f"pip has no wheels for Python {PYTHON} on Linux, or does not reach its registry\n{said}")
     if missing := [name for name in NEEDED if not (site_packages / name).is_dir()]:
-        raise NotBuilt(f"requirements.txt brings no {', '.join(missing)} for Python {PYTHON}; restore it, or `make lock`")
+        raise NotBuilt(
+            f"requirements.txt brings no {', '.join(missing)} for Python {PYTHON}; restore it, or `make lock`"
+        )
 
 
 def deployed(project: Path) -> Iterator[Path]:
@@ -96,8 +98,9 @@ def for_target(locked: str) -> Iterator[str]:
         if re.match(r"[A-Za-z0-9]", line):
             pin, _, marker = line.removesuffix("\\").partition(" ; ")
             applies = not marker or Marker(marker).evaluate(dict(TARGET))
-            line = f"{pin.strip()} \\"
-        if applies and not line.lstrip().startswith("#"):
+            if applies:
+                yield f"{pin.strip()} \\"
+        elif applies and not line.lstrip().startswith("#"):
             yield line
 
 

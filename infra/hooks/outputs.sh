@@ -34,7 +34,7 @@ last_error() { tr '\n' ' ' <"$state/errors" 2>/dev/null | sed 's/  */ /g; s/ $//
 # so a fresh one is given to it before that.
 sign_in() {
   [ -n "${ACTIONS_ID_TOKEN_REQUEST_URL:-}" ] && [ -n "${DEPLOY_CLIENT_ID:-}" ] || return 0
-  [ -z "$(find "$state" -name signed-in -mmin -3)" ] || return 0
+  [ -z "$(find "$state" -name signed-in -mmin "-${SIGNED_IN_MINUTES:-3}")" ] || return 0
   local answer token
   answer=$(curl --silent --show-error --fail --header @- "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=api://AzureADTokenExchange" \
     <<<"Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" 2>"$state/errors") ||

@@ -42,7 +42,7 @@ if ($env:SKIP_DOCTOR) { exit 0 }
 $settings = Invoke-Az functionapp config appsettings list --resource-group $env:AZURE_RESOURCE_GROUP --name $env:FUNCTION_APP_NAME `
   --output json --only-show-errors | Out-String | ConvertFrom-Json
 if ($Dry) {
-  Write-Host 'python infra/hooks/verdict.py'
+  Write-Host 'python tools/verdict.py'
   exit 0
 }
 # The app's settings without its identity, which works inside the app alone: here it is you who asks.
@@ -62,5 +62,5 @@ $env:EXAMPLE_FEEDS = @(Get-Example | ForEach-Object { $_.FullName }) -join "`n"
 Set-Location $Root
 # The app examines itself at its first tick: where you may read what it found, it answers for what you may not do.
 $python = Get-Python
-& $python infra/hooks/verdict.py
+& $python tools/verdict.py
 exit $LASTEXITCODE

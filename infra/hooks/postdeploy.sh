@@ -58,7 +58,7 @@ report "event grid: $INBOX_CONTAINER of $DATA_STORAGE_ACCOUNT -> on_drop of $FUN
 [ -z "${SKIP_DOCTOR:-}" ] || exit 0
 settings=$(az functionapp config appsettings list --resource-group "$AZURE_RESOURCE_GROUP" --name "$FUNCTION_APP_NAME" --output json --only-show-errors)
 if [ -n "$dry" ]; then
-  say "python infra/hooks/verdict.py"
+  say "python tools/verdict.py"
   exit 0
 fi
 # The app's settings without its identity, which works inside the app alone: here it is you who asks.
@@ -83,4 +83,4 @@ export EXAMPLE_FEEDS=''
 EXAMPLE_FEEDS=$(examples)
 cd "$root"
 # The app examines itself at its first tick: where you may read what it found, it answers for what you may not do.
-python infra/hooks/verdict.py
+python tools/verdict.py

@@ -35,22 +35,19 @@ done
 report "feed files: $uploaded uploaded to $DATA_STORAGE_ACCOUNT/$CONFIG_CONTAINER/feeds"
 
 inbox() {
-  local command=$1
-  shift
-  # shellcheck disable=SC2086
-  call storage fs $command --auth-mode login --account-name "$DATA_STORAGE_ACCOUNT" --file-system "$INBOX_CONTAINER" --only-show-errors "$@"
+  call "$@" --auth-mode login --account-name "$DATA_STORAGE_ACCOUNT" --file-system "$INBOX_CONTAINER" --only-show-errors
 }
 
 folder() {
   local there
-  there=$(inbox 'directory exists' --name "$1" --query exists --output tsv) || return 1
-  [ "$there" = true ] || inbox 'directory create' --name "$1" --output none
+  there=$(inbox storage fs directory exists --name "$1" --query exists --output tsv) || return 1
+  [ "$there" = true ] || inbox storage fs directory create --name "$1" --output none
 }
 
 if [ -n "${SFTP_FEEDS:-}" ]; then
   account="/subscriptions/$AZURE_SUBSCRIPTION_ID/resourceGroups/$AZURE_RESOURCE_GROUP/providers/Microsoft.Storage/storageAccounts/$DATA_STORAGE_ACCOUNT"
   # Users pass through the container's root and see nothing there.
-  patiently inbox 'access set' --path / --acl 'user::rwx,group::r-x,other::--x' --output none ||
+  patiently inbox storage fs access set --path / --acl 'user::rwx,group::r-x,other::--x' --output none ||
     fail "cannot set access lists in $DATA_STORAGE_ACCOUNT/$INBOX_CONTAINER: $(last_error)"
   for feed in $SFTP_FEEDS; do
     # The same name as in infra/modules/sftp.bicep.
@@ -59,7 +56,7 @@ if [ -n "${SFTP_FEEDS:-}" ]; then
     [ -n "$owner$dry" ] || fail "the SFTP user $user has no id; provision again with sftp on."
     patiently folder "$feed" || fail "cannot make the folder $INBOX_CONTAINER/$feed: $(last_error)"
     # Create and pass, not list: what lies in a feed's folder is nobody's to see, its user included.
-    patiently inbox 'access set' --path "$feed" --owner "$owner" --acl 'user::-wx,group::---,other::---' --output none ||
+    patiently inbox storage fs access set --path "$feed" --owner "$owner" --acl 'user::-wx,group::---,other::---' --output none ||
       fail "cannot give the folder $INBOX_CONTAINER/$feed to its user: $(last_error)"
     report "sftp: $DATA_STORAGE_ACCOUNT.$user creates files in $INBOX_CONTAINER/$feed, and sees nothing"
   done

@@ -1,5 +1,6 @@
-"""Runs the doctor and says what still waits: a first deployment ends well where only somebody else's part is missing.
+"""`python tools/verdict.py` runs the doctor and says what still waits, for infra/hooks/postdeploy.
 
+A first deployment ends well where only somebody else's part is missing: the Graph permissions, the feed's endpoint.
 The exit code: 0 when nothing failed, or nothing but what the Graph permissions are for; else 1. Standard library only.
 """
 
@@ -19,7 +20,14 @@ _FINDING = re.compile(r"(ok|warn|FAIL|skip)\s+([^:]+): (.*)")
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
-    command = [sys.executable, "-m", "connector", "doctor", "--wait", environment.get("DOCTOR_WAIT", "10m")]
+    command = [
+        environment.get("PYTHON") or sys.executable,
+        "-m",
+        "connector",
+        "doctor",
+        "--wait",
+        environment.get("DOCTOR_WAIT", "10m"),
+    ]
     lines: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", errors="replace") as doctor:
         for line in doctor.stdout or ():
@@ -56,8 +64,8 @@ def still_waits(*, waiting: bool, environment: Mapping[str, str]) -> Iterator[st
     for example in environment.get("EXAMPLE_FEEDS", "").splitlines():
         path = Path(example)
         name = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        yield f"waiting for you: put the Provisioning API Endpoint and your columns into {name}; it is not deployed before"
-        yield f"  then: azd hooks run postprovision (or bash infra/hooks/postprovision.sh DEPLOYMENT)"
+        yield f"waiting for you: put the Provisioning API Endpoint and your columns into {name}, to have it deployed"
+        yield "  then: azd hooks run postprovision (or bash infra/hooks/postprovision.sh DEPLOYMENT)"
         yield f"  proof: python -m connector check {name}"
     if waiting or environment.get("EXAMPLE_FEEDS"):
         yield "proof of the whole: azd hooks run postdeploy (or bash infra/hooks/postdeploy.sh DEPLOYMENT)"
