@@ -31,29 +31,80 @@ def test_actionlint_has_nothing_to_say() -> None:
     assert (done.returncode, "All workflow files passed" in done.stdout) == (0, True), done.stdout
 
 
+def jobs() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = workflow()["jobs"]
+    return found
+
+
 def test_azure_is_reached_without_a_secret_and_only_where_it_has_to_be() -> None:
     assert "secrets." not in WORKFLOW.read_text(encoding="utf-8")
-    jobs = workflow()["jobs"]
     assert workflow()["permissions"] == {"contents": "read"}
-    tokens = {name for name, job in jobs.items() if job.get("permissions", {}).get("id-token") == "write"}
+    tokens = {name for name, job in jobs().items() if job.get("permissions", {}).get("id-token") == "write"}
     assert tokens == {"what-if", "deploy"}
 
 
-def test_nothing_is_deployed_untested_or_uncompiled_and_a_pull_request_only_shows() -> None:
-    jobs = workflow()["jobs"]
-    assert {name: set(jobs[name]["needs"]) for name in ("what-if", "deploy")} == {
-        "what-if": {"test", "bicep"},
-        "deploy": {"test", "bicep"},
+def test_what_runs_for_a_pull_request_has_no_identity() -> None:
+    """No environment, whose credential is Azure's, and no permission but to read the code."""
+    [path] = WORKFLOW.parent.iterdir()
+    assert (path, "pull_request_target" in path.read_text("utf-8")) == (WORKFLOW, False)
+    by_push = (
+        "github.ref == 'refs/heads/main' && (github.event_name == 'push' || github.event_name == 'workflow_dispatch')"
+    )
+    others = {name: job for name, job in jobs().items() if not job.get("if", "").startswith(f"{by_push} && ")}
+    assert set(others) == {"test", "audit", "bicep", "package"}
+    identities = [
+        (name, key) for name, job in others.items() for key in ("permissions", "environment", "env", "if") if key in job
+    ]
+    assert identities == []
+    assert [step["uses"] for job in others.values() for step in job["steps"] if "login" in step.get("uses", "")] == []
+    kept = [step for job in jobs().values() for step in job["steps"] if "checkout" in step.get("uses", "")]
+    assert {step["with"]["persist-credentials"] for step in kept} == {False}
+
+
+def test_nothing_is_deployed_untested_uncompiled_or_unshown() -> None:
+    assert {name: set(jobs()[name]["needs"]) for name in ("what-if", "deploy")} == {
+        "what-if": {"test", "bicep", "package"},
+        "deploy": {"what-if"},
     }
-    assert "github.ref == 'refs/heads/main'" in jobs["deploy"]["if"]
-    assert "github.event_name == 'pull_request'" in jobs["what-if"]["if"]
-    assert "az deployment sub what-if" in jobs["what-if"]["steps"][-1]["run"]
-    assert jobs["bicep"]["steps"][-1]["run"] == "infra/compile.sh"
+    assert "az deployment sub what-if" in jobs()["what-if"]["steps"][-1]["run"]
+    assert jobs()["bicep"]["steps"][-1]["run"] == "infra/compile.sh"
 
 
-def test_every_step_has_a_version() -> None:
-    uses = [step["uses"] for job in workflow()["jobs"].values() for step in job["steps"] if "uses" in step]
-    assert [action for action in uses if not re.fullmatch(r"[\w-]+/[\w-]+@v\d+", action)] == []
+def test_every_action_is_a_commit_with_its_version_beside_it() -> None:
+    uses = re.findall(r"uses: (\S+)( # v\d+\.\d+\.\d+)?$", WORKFLOW.read_text("utf-8"), re.MULTILINE)
+    assert len(uses) == sum("uses" in step for job in jobs().values() for step in job["steps"])
+    assert [found for found in uses if not found[1] or not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", found[0])] == []
+    versions: dict[str, set[str]] = {}
+    for action, version in uses:
+        versions.setdefault(action.partition("@")[0].lower(), set()).add(f"{action}{version}")
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_what_is_locked_is_audited_on_every_change_and_every_week() -> None:
+    # YAML 1.1 takes the word for a truth value.
+    assert set(workflow()[True]) == {"push", "pull_request", "schedule", "workflow_dispatch"}
+    audit = jobs()["audit"]["steps"][-1]["run"]
+    assert "for locked in requirements requirements-dev; do" in audit
+    assert "pip-audit --strict --disable-pip --require-hashes --requirement $locked.txt" in audit
+
+
+def test_dependabot_keeps_packages_and_actions_current() -> None:
+    config = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text("utf-8"))
+    found = {update["package-ecosystem"]: update for update in config["updates"]}
+    assert (config["version"], set(found)) == (2, {"uv", "npm", "github-actions"})
+    assert {(update["directory"], update["schedule"]["interval"]) for update in found.values()} == {("/", "weekly")}
+    # It pairs a lock with what it is made of by their names, and takes the options from the lock's head.
+    for path in ROOT.glob("requirements*.in"):
+        head = path.with_suffix(".txt").read_text("utf-8").splitlines()[1]
+        assert {"--universal", "--python-version", "--generate-hashes", path.name} <= set(head.split())
+
+
+def test_in_ci_hooks_can_sign_in_again_and_azd_does_so_itself() -> None:
+    deploy = jobs()["deploy"]
+    assert {"DEPLOY_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID"} <= set(deploy["env"])
+    # The connector would take it for its own identity.
+    assert "AZURE_CLIENT_ID" not in deploy["env"]
+    assert "--federated-credential-provider github" in " ".join(step.get("run", "") for step in deploy["steps"])
 
 
 def test_azd_finds_its_hooks_in_both_shells() -> None:
