@@ -110,7 +110,7 @@ def test_nobody_deploys_with_a_password_or_talks_in_clear() -> None:
 
 
 # Resource Manager's error 51021, "site configuration properties for Flex Consumption sites", word for word in
-# Azure/azure-cli#31414 and Azure/terraform-azurerm-avm-res-web-site#283, #345. Older regions ignore them, newer ones refuse.
+# Azure/azure-cli#31414 and Azure/terraform-azurerm-avm-res-web-site#283, #345. Older regions ignore them.
 REFUSED = {
     "alwaysOn",
     "ftpsState",
