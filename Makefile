@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.ready
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# All that is needed is locked: nothing is resolved, and what has no hash is refused.
+PIP := python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 # A test suite starts Python some hundred times: compiling the same modules each time was a tenth of it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -58,9 +59,9 @@ setup: $(SETUP) ## the virtual environment, Node.js where there is none, Azurite
 # What it needs is among them; its version and hashes are those of requirements.txt.
 $(SETUP): requirements.txt requirements-dev.txt package-lock.json
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --requirement requirements.txt --requirement requirements-dev.txt
+	$(BIN)/$(PIP) --requirement requirements.txt --requirement requirements-dev.txt
 	sed -n '/^azure-functions-runtime==/,/^    # via/{/^    # via/d;s/ ; .*/ \\/;p;}' requirements.txt > $(VENV)/worker.txt
-	$(PIP) --require-hashes --no-deps --ignore-requires-python --requirement $(VENV)/worker.txt
+	$(BIN)/$(PIP) --ignore-requires-python --requirement $(VENV)/worker.txt
 	$(BIN)/python tools/azurite.py
 	touch $@
 
@@ -68,7 +69,7 @@ $(SETUP): requirements.txt requirements-dev.txt package-lock.json
 # does not name, `make lock UPGRADE='--upgrade-package NAME'` or `make lock UPGRADE=--upgrade`.
 lock: $(SETUP) ## all packages that requirements*.in come to, pinned with their hashes: requirements*.txt
 	for name in requirements requirements-dev requirements-checkov; do \
-		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE) \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras $(UPGRADE) \
 			--output-file $$name.txt $$name.in || exit; \
 	done
 
@@ -81,7 +82,7 @@ tools: .tools/checkov/bin/checkov ## checkov, for the tests of infra/
 
 .tools/checkov/bin/checkov: requirements-checkov.txt
 	$(PYTHON) -m venv .tools/checkov
-	.tools/checkov/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-checkov.txt
+	.tools/checkov/bin/$(PIP) --requirement requirements-checkov.txt
 	touch $@
 
 package: $(SETUP) ## what is deployed, for the Python of Azure: .package
