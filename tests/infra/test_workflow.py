@@ -81,8 +81,9 @@ def test_every_action_is_a_commit_with_its_version_beside_it() -> None:
 
 
 def test_what_is_locked_is_audited_on_every_change_and_every_week() -> None:
-    # YAML 1.1 takes the word for a truth value.
-    assert set(workflow()[True]) == {"push", "pull_request", "schedule", "workflow_dispatch"}
+    # YAML 1.1 takes the word `on` for a truth value.
+    events = {str(key): value for key, value in workflow().items()}["True"]
+    assert set(events) == {"push", "pull_request", "schedule", "workflow_dispatch"}
     audit = jobs()["audit"]["steps"][-1]["run"]
     assert "for locked in requirements requirements-dev; do" in audit
     assert "pip-audit --strict --disable-pip --require-hashes --requirement $locked.txt" in audit
