@@ -68,7 +68,7 @@ $(SETUP): requirements.txt requirements-dev.txt package-lock.json
 # Universal: for every system, and for every Python from 3.11 on. A pin that is there already stays: to move what requirements.in
 # does not name, `make lock UPGRADE='--upgrade-package NAME'` or `make lock UPGRADE=--upgrade`.
 lock: $(SETUP) ## all packages that requirements*.in come to, pinned with their hashes: requirements*.txt
-	for name in requirements requirements-dev requirements-checkov; do \
+	for name in requirements requirements-dev requirements-checkov requirements-node; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras $(UPGRADE) \
 			--output-file $$name.txt $$name.in || exit; \
 	done
