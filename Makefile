@@ -74,8 +74,8 @@ lock: $(SETUP) ## all packages that requirements*.in come to, pinned with their 
 	done
 
 audit: $(SETUP) ## known vulnerabilities of what is locked
-	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements.txt
-	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements-dev.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements-dev.txt
 
 # checkov pins an older Bicep parser than the tests use, so it has an environment of its own. Without it its tests skip.
 tools: .tools/checkov/bin/checkov ## checkov, for the tests of infra/

@@ -67,8 +67,9 @@ def build(project: Path, package: Path) -> None:
         chosen.write_text("\n".join(for_target((project / "requirements.txt").read_text("utf-8"))), "utf-8")
         done = subprocess.run(install(chosen, site_packages), capture_output=True, text=True, check=False)
     if done.returncode:
-        said = "\n".join(f"  {line}" for line in done.stderr.splitlines() if line.startswith("ERROR"))
-        raise NotBuilt(f"pip has no wheels for Python {PYTHON} on Linux, or does not reach its registry\n{said}")
+        lines = done.stderr.splitlines()
+        said = "\n".join(f"  {line}" for line in [line for line in lines if line.startswith("ERROR")] or lines[-3:])
+        raise NotBuilt(f"pip found no wheels for Python {PYTHON} on Linux; is its registry reached?\n{said}")
     if missing := [name for name in NEEDED if not (site_packages / name).is_dir()]:
         raise NotBuilt(
             f"requirements.txt brings no {', '.join(missing)} for Python {PYTHON}; restore it, or `make lock`"

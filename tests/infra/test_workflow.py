@@ -138,3 +138,35 @@ def test_every_file_that_the_readme_lists_is_there() -> None:
     kept = text.split("## How long what is kept")[1].split("## Switches")[0]
     mentioned = set(re.findall(r"\b(\w+Days)\b", kept))
     assert mentioned == {name for name in parameters if name.endswith("Days")}
+
+
+def test_whoever_deploys_is_told_every_tool_with_its_least_version() -> None:
+    text = (INFRA / "README.md").read_text(encoding="utf-8")
+    table = text.split("## Before you begin")[1].split("\n\n")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines()[3:]]
+    assert [row[0] for row in rows if not re.search(r"\d+\.\d+", row[1])] == []
+    named = set(re.findall(r"\w+", " ".join(row[0] for row in rows).lower()))
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
+    used = set(re.findall(r"(?m)^(?:export )?(?:\w+=\$\()?(?:\(cd \S+ && )?(\w+) ", blocks)) - {"export"}
+    used = {{"pwsh": "powershell"}.get(program, program) for program in used}
+    assert {"az", "azd", "func", "bash", "powershell"} <= used
+    assert used - named == set()
+    # As azd itself asks for.
+    least = yaml.safe_load((ROOT / "azure.yaml").read_text("utf-8"))["requiredVersions"]["azd"].removeprefix(">= ")
+    assert f"`azd` | {least} |" in table
+
+
+def test_the_way_without_azd_deploys_the_package_as_it_is() -> None:
+    text = (INFRA / "README.md").read_text(encoding="utf-8")
+    block = text.split("## With az alone")[1].split("```")[1]
+    steps = [
+        "deployment sub create",
+        "postprovision.sh",
+        "prepackage.sh",
+        "func azure functionapp publish",
+        "postdeploy.sh",
+    ]
+    places = [block.index(step) for step in steps]
+    assert places == sorted(places)
+    [published] = re.findall(r"\(cd \.package && func azure functionapp publish (.+)\)", block)
+    assert {"--python", "--no-build", "--subscription"} <= set(published.split())
