@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def test_whatever_else_lies_in_the_folder_is_not_deployed() -> None:
     patterns = [line.rstrip("/") for line in lines if line and not line.startswith("#")]
     tops = {path.partition("/")[0] for path in tracked} - {".funcignore"}
     assert {top for top in tops if not any(Path(top).match(pattern) for pattern in patterns)} == set(package.DEPLOYED)
+
+
+def test_bytecode_goes_along_and_is_taken_whatever_the_times_of_files(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text("VALUE = 1\n", "utf-8")
+    assert package.compile_all(sys.executable, tmp_path) is True
+    [compiled] = (tmp_path / "__pycache__").iterdir()
+    # PEP 552: by the hash of the source, which is not checked.
+    assert compiled.read_bytes()[4:8] == b"\x01\0\0\0"
+    assert (tmp_path / ".funcignore").is_file()
 
 
 def test_a_package_without_a_worker_is_not_deployed(tmp_path: Path) -> None:
