@@ -124,7 +124,7 @@ class House:
     def names(self) -> list[str]:
         """Of the blobs of runs."""
         container = self.account.service.get_container_client(self.account.containers["RUNS_CONTAINER"])
-        return [blob.name for blob in container.list_blobs()]
+        return [blob.name for blob in container.list_blobs()] if container.exists() else []
 
     def open_runs(self) -> list[str]:
         return [name for name in self.names() if name.startswith("_open/") and "-" in name]
