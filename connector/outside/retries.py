@@ -11,7 +11,7 @@ from collections.abc import Callable
 import tenacity
 
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Retryable
+from connector.vocabulary.errors import Exceeded, Retryable
 
 BACKOFF_CAP = 20.0
 # Retry-After says when to ask again; a longer wait than this is the next tick's.
@@ -25,7 +25,7 @@ def retrying(
     attempts: int,
     free: Callable[[BaseException | None], bool] = lambda _: False,
 ) -> tenacity.AsyncRetrying:
-    """Tries again on Retryable, `attempts` times in all. A failure that is `free` neither counts nor waits."""
+    """Tries again on Retryable but Exceeded, `attempts` times in all. One that is `free` neither counts nor waits."""
     failures = 0
 
     def failed(state: tenacity.RetryCallState) -> bool:
@@ -48,7 +48,9 @@ def retrying(
         sleep=clock.sleep,
         wait=wait,
         stop=failed,
-        retry=tenacity.retry_if_exception_type(Retryable),
+        retry=tenacity.retry_if_exception(
+            lambda error: isinstance(error, Retryable) and not isinstance(error, Exceeded)
+        ),
         reraise=True,
     )
 

@@ -82,10 +82,12 @@ class Uplink:
     async def _open_gate(self, lease: Lease) -> AsyncIterator[Gate]:
         data, age = await asyncio.to_thread(self._store.ledger)
         ledger = Ledger.parse(data)
+        if ledger.ignored:
+            log.warning("ledger damaged", extra={"ignored": ledger.ignored})
         window = Window(self._settings.send_limit)
         if age <= self._settings.send_limit.seconds + 1:
             # The last sender's final calls may still be in the server's window.
-            window.assume(ledger.used(self._clock.now(), self._settings.send_quota), self._clock.monotonic())
+            window.assume(ledger.used(self._graph.clocks().now, self._settings.send_quota), self._clock.monotonic())
         gate = Gate(self._store, self._graph, self._clock, self._settings, lease=lease, ledger=ledger, window=window)
         try:
             yield gate

@@ -80,6 +80,8 @@ class Settler:
                 problem = await self._poll(job_path.rpartition("/")[2], runs)
             problem = problem or await job_problem(self._graph, job_path)
             settled += [await asyncio.to_thread(self._close, opened, problem) for opened in runs]
+        if jobs and (ahead := self._graph.clocks().ahead):
+            log.warning("clocks disagree", extra={"ahead": round(ahead.total_seconds())})
         return settled
 
     def _open(self, feed: str, run_id: str) -> RunSoFar | None:
@@ -108,15 +110,16 @@ class Settler:
 
     async def _poll(self, job_id: str, runs: list[RunSoFar]) -> Problem | None:
         """Reads the job's log once for all its runs, and gives each its events."""
-        now = self._clock.now()
+        clocks = self._graph.clocks()
         starts = [
             start
             for opened in runs
             if (
                 start := poll_from(
                     opened.receipts,
-                    opened.run.watermark,
-                    closing=opened.silent_for(self._settings.settle_deadline, now),
+                    # Further than it is late now, nobody has read.
+                    known if (known := opened.run.watermark) and known <= clocks.latest else None,
+                    closing=opened.silent_for(self._settings.settle_deadline, clocks),
                 )
             )
         ]
@@ -152,7 +155,8 @@ class Settler:
         return run
 
     def _closed(self, opened: RunSoFar, problem: Problem | None) -> Run:
-        before, now = opened.run, self._clock.now()
+        # After the poll: by the Date of the very answer that may have said nothing.
+        before, clocks = opened.run, self._graph.clocks()
         if opened.fresh:
             lines = (event_line(event, foreign=event.id in opened.foreign) for event in opened.events.values())
             self._store.put_events(before, b"".join(lines))
@@ -161,19 +165,19 @@ class Settler:
             run = replace(run, problem=problem)
             # A log that cannot be read is not silent: nobody is unconfirmed before it has been asked.
             readable = problem is None or problem.code is not ProblemCode.LOG
-            overdue = readable and opened.silent_for(self._settings.settle_deadline, now)
-            opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, now))
+            overdue = readable and opened.silent_for(self._settings.settle_deadline, clocks)
+            opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, clocks))
             # Also those whom a lost plan no longer names.
             waiting = opened.outcomes().waiting > 0
             # Half a log says who was mentioned, and not what it said last, nor which of two runs it is about.
             if overdue or (readable and not waiting):
-                run = replace(run, state=State.SETTLED, times=replace(run.times, settled=now), problem=None)
+                run = replace(run, state=State.SETTLED, times=replace(run.times, settled=clocks.now), problem=None)
         opened.run = run
         self._publisher.publish_so_far(opened)
         with suppress(Conflict):
             self._store.save_run(run, opened.etag)
             if run.state is State.SETTLED:
-                self._log_settled(opened, seconds=(now - run.times.landed).total_seconds())
+                self._log_settled(opened, seconds=(clocks.now - run.times.landed).total_seconds())
         return run
 
     def _log_settled(self, opened: RunSoFar, *, seconds: float) -> None:

@@ -281,8 +281,12 @@ def test_blobs_are_read_and_written_by_the_store_alone() -> None:
     assert _importing("azure.storage.blob") == [f"connector/outside/{name}.py" for name in modules]
 
 
-def test_http_is_spoken_by_graph_alone_and_by_who_asks_resource_manager_for_the_doctor() -> None:
-    assert set(_importing("httpx")) <= {"connector/outside/graph.py", "connector/outside/resource_manager.py"}
+def test_http_is_spoken_within_bounds_alone_to_graph_and_for_the_doctor_to_resource_manager() -> None:
+    speakers = {f"connector/outside/{name}.py" for name in ("bounded_http", "graph", "resource_manager")}
+    assert set(_importing("httpx")) <= speakers
+    # The other two hand a transport on, and read addresses.
+    clients = {path for path in speakers if "httpx.AsyncClient(" in (PROJECT / path).read_text()}
+    assert clients == {"connector/outside/bounded_http.py"}
 
 
 def test_the_environment_is_read_by_the_settings_alone() -> None:
