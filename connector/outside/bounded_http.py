@@ -111,8 +111,8 @@ class BoundedHttp:
                 answer = replace(answer, content=content, fault=fault)
         except TimeoutError as error:
             if answer is None:
-                raise Exceeded(f"{self._name} did not answer within {seconds:.0f} seconds") from error
-            answer = replace(answer, content=b"", fault=f"took longer than {seconds:.0f} seconds")
+                raise Exceeded(f"{self._name} did not answer within {seconds:.3g} seconds") from error
+            answer = replace(answer, content=b"", fault=f"took longer than {seconds:.3g} seconds")
         except httpx.RequestError as error:
             if answer is None:
                 raise Retryable(f"{self._name} could not be reached ({type(error).__name__})") from error

@@ -62,8 +62,8 @@ MOST_FLAT = 8
 # What the core may import: nothing here reads a clock, the environment, a disk or a network by being called properly.
 _STANDARD = """
 __future__ base64 binascii bisect calendar codecs collections contextlib copy csv dataclasses datetime decimal
-difflib email.utils enum fnmatch fractions functools gzip hashlib heapq io ipaddress itertools json math operator re string
-struct textwrap types typing unicodedata urllib.parse warnings xml.parsers zipfile zlib
+difflib email.utils enum fnmatch fractions functools gzip hashlib heapq io ipaddress itertools json math
+operator re string struct textwrap types typing unicodedata urllib.parse warnings xml.parsers zipfile zlib
 """
 _THIRD_PARTY = "jinja2 openpyxl orjson pydantic pydantic_core pysequoia regex yaml"
 # Paths as text: a name's suffix. What opens a file is found by its call.
