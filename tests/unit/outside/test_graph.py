@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -431,6 +432,65 @@ async def test_an_identity_that_failed_is_asked_anew() -> None:
         await tokens.token()
     assert str(later.value) == f"no token for Microsoft Graph (ClientAuthenticationError): {_IDENTITY}"
     assert (await tokens.token(), await tokens.token(), made) == ("token of 1", "token of 1", [0, 1])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        KeyError("access_token"),
+        ValueError("Expecting value"),
+        OverflowError("int too large"),
+        RecursionError("nested"),
+        AccessToken("tokén", 2**40),
+    ],
+)
+async def test_whatever_an_identity_endpoint_answers_there_is_a_token_or_none(answer: Exception | AccessToken) -> None:
+    class Odd:
+        def get_token(self, *_: str, **__: Any) -> AccessToken:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    kind = type(answer) if isinstance(answer, Exception) else UnicodeEncodeError
+    with pytest.raises(Retryable) as later:
+        await TokenSource(Odd, "scope").token()
+    assert str(later.value) == f"no token for Microsoft Graph ({kind.__name__}): {_IDENTITY}"
+
+
+async def test_an_identity_endpoint_that_drips_is_left_after_a_time() -> None:
+    answered = threading.Event()
+
+    class Slow:
+        def get_token(self, *_: str, **__: Any) -> AccessToken:
+            answered.wait(30)
+            return AccessToken("late", 2**40)
+
+    try:
+        with pytest.raises(Retryable, match=r"no token for Microsoft Graph within 0\.05 seconds"):
+            await TokenSource(Slow, "scope", seconds=0.05).token()
+    finally:
+        answered.set()
+
+
+async def test_by_a_clock_that_is_a_day_ahead_a_token_is_not_fetched_for_every_call() -> None:
+    class Hourly:
+        given = 0
+
+        def get_token(self, *_: str, **__: Any) -> AccessToken:
+            Hourly.given += 1
+            return AccessToken(f"token-{Hourly.given}", 3600)
+
+    seconds = 0.0
+    tokens = TokenSource(Hourly, "scope", now=lambda: seconds)
+
+    async def token_at(moment: float) -> str:
+        nonlocal seconds
+        seconds = moment
+        return await tokens.token()
+
+    found = [await token_at(moment) for moment in (86_400.0, 86_459.0, 86_460.0, 86_400.0)]
+    # Where the clock is set back, a token is fetched anew.
+    assert found == ["token-1", "token-1", "token-2", "token-3"]
 
 
 async def test_after_a_token_that_graph_took_one_more_refusal_is_forgiven_and_no_second() -> None:
