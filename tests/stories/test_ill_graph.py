@@ -1,4 +1,4 @@
-"""Whole ticks where Graph is ill, or somebody's clock is: of that job alone, while another feed comes home beside it."""
+"""Whole ticks where Graph is ill, or somebody's clock is off: who is not concerned comes home beside it."""
 
 from __future__ import annotations
 
@@ -77,11 +77,9 @@ def test_a_log_that_is_ill_settles_nobody_of_its_job_and_delays_nobody_else(acco
     again = f"{LOG}?$filter=jobId%20eq%20'{ILL}'"
     illnesses = {
         "is larger than 64 MiB": answer(flood(65), "Content-Encoding: gzip"),
-        "is encoded in a way that was not asked for": answer(b"{}", "Content-Encoding: br"),
         "has no list of entries": answer(b"{}"),
         "has an error in it Busy": answer(json.dumps(whole | {"error": {"code": "Busy"}}).encode()),
         "lead in a circle": answer(json.dumps(whole | {"@odata.nextLink": again}).encode()),
-        "not JSON": answer(b"[" * 5000),
     }
     # Whatever silence there is, it is longer than this.
     ticking = account.with_settings(SETTLE_DEADLINE="1ms")
@@ -140,10 +138,7 @@ def test_an_instance_whose_clock_is_off_settles_when_the_log_has_been_silent_by_
     assert account.summary("people")["outcomes"] == outcomes(unconfirmed=2)
 
 
-@pytest.mark.parametrize(
-    "date",
-    ["Fri, 31 Dec 9999 23:59:59 -0100", "Thu, 01 Jan 1970 00:00:00 GMT", "date+2592000", "date-2592000", "1e400"],
-)
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -0100", "date+2592000"])
 def test_a_graph_whose_dates_are_wrong_settles_nobody_before_it_is_time(
     azurite: Azurite, account: Account, make_sandbox: MakeSandbox, date: str
 ) -> None:
@@ -171,22 +166,20 @@ def test_an_entry_that_cannot_be_costs_nobody_else_the_page(
     assert set(said(collected, "log entries passed over", "entries")) == {19}
 
 
-@pytest.mark.parametrize("hours", [30, -30], ids=["ahead", "behind"])
-def test_a_ledger_of_another_time_or_of_none_does_not_silence_sending(
-    account: Account, collected: Collector, hours: int
-) -> None:
+def test_a_ledger_of_another_time_or_of_none_does_not_silence_sending(account: Account, collected: Collector) -> None:
     ledgers = [
         b'{"calls": {"900719925474": 9, "29925360": -5, "x": 1}, "quota_until": "2999-01-01T00:00:00Z", "outage": 7}',
-        b'{"calls": {"99999999": 1000000}, "quota_until": "2026-01-01T00:00:00", "outage": "9999-12-31T23:59:59-01:00"}',
+        b'{"calls": {"99999999": 1000000}, "quota_until": "2026-01-01T00:00:00", "outage": "9999-12-31T23:59-02:00"}',
         b"[" * 3000,
     ]
     account.feed("people")
-    uplink = account.service.get_blob_client(account.containers["RUNS_CONTAINER"], "uplink.json")
-    account.tick_here()
-    for number, ledger in enumerate(ledgers):
+    container = account.containers["RUNS_CONTAINER"]
+    account.service.create_container(container)
+    # Whoever counted, and whoever goes on, may have any time.
+    for number, (ledger, clock) in enumerate(zip(ledgers, (None, Off(30), Off(-30)), strict=True)):
         account.drop(f"people/{number}.csv", csv_of(workers(2, first=10 * number)))
-        uplink.upload_blob(ledger, overwrite=True)
-        account.tick_here(Off(hours) if number else None)
+        account.service.get_blob_client(container, "uplink.json").upload_blob(ledger, overwrite=True)
+        account.tick_here(clock)
     account.bring_home("people")
     home = [json.loads(data) for name, data in account.summaries().items() if re.fullmatch("people/2.*json", name)]
     assert [(s["state"], s["rows"]["sent"]) for s in home] == [("settled", 2)] * len(ledgers)
