@@ -140,14 +140,16 @@ async def _read(response: httpx.Response, most: int) -> tuple[bytes, str]:
         async for piece in pieces:
             received += len(piece)
             try:
-                content += decoder.decompress(piece, most - len(content) + 1) if decoder else piece
+                if decoder is None:
+                    content += piece
+                # What follows the end is read, so that the connection can be used again, and of no meaning.
+                elif not decoder.eof:
+                    content += decoder.decompress(piece, most - len(content) + 1)
             except zlib.error:
                 return b"", "is not the gzip that it claims to be"
             # What is received counts too: gzip can be endless and empty.
             if len(content) > most or received > most:
                 return b"", f"is larger than {most // MIB} MiB"
-            if decoder is not None and decoder.eof:
-                break
     if decoder is not None and received and not decoder.eof:
         return b"", "is cut off"
     return bytes(content), ""

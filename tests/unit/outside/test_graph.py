@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import inspect
 import random
 import threading
@@ -827,12 +828,12 @@ async def test_every_call_is_counted_by_what_it_is_and_how_it_was_answered() -> 
 class Loopback:
     """A server on this machine that answers every request once `enough` have come."""
 
-    def __init__(self, status: str = "200 OK", enough: int = 1) -> None:
+    def __init__(self, status: str = "200 OK", enough: int = 1, body: bytes = b"{}") -> None:
         self.heads: list[bytes] = []
         self.connections = 0
         self.open = 0
         self.left_alone = asyncio.Event()
-        self._answer = f"HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}".encode()
+        self._answer = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
         self._enough = enough
         self._there = asyncio.Event()
 
@@ -875,6 +876,15 @@ async def test_as_many_connections_as_requests_in_flight_and_one_for_the_log_are
         assert (server.connections, server.open, len(server.heads)) == (17, 17, 57)
         # The server waits for its clients to leave.
         await graph.close()
+
+
+async def test_a_connection_is_used_again_after_an_answer_that_was_packed() -> None:
+    server = Loopback("200 OK\r\ncontent-encoding: gzip", body=gzip.compress(b'{"status": {"code": "Active"}}') + b"\0")
+    async with server.running() as address:
+        graph = real(f"http://{address}")
+        assert [(await graph.job("/x")).code for _ in range(3)] == ["Active"] * 3
+        await graph.close()
+    assert (server.connections, len(server.heads)) == (1, 3)
 
 
 async def test_a_proxy_of_the_environment_tunnels_https_and_never_sees_http(monkeypatch: pytest.MonkeyPatch) -> None:
