@@ -62,12 +62,11 @@ def _person(item: Mapping[str, Any]) -> str:
 
 def text(value: Any, most: int | None = None) -> str:
     """A text or a number, cut to `most` characters. Anything else is none: nested lists have no end."""
-    if isinstance(value, int | float):
-        value = str(value)
-    if not isinstance(value, str):
-        return ""
-    # Half a surrogate pair is a text for JSON, and none that could be written.
-    return value[:most].encode("utf-8", "replace").decode()
+    if isinstance(value, str):
+        cut = value if most is None or len(value) <= most else value[:most]
+        # Half a surrogate pair is a text for JSON, and none that could be written.
+        return cut if cut.isascii() else cut.encode("utf-8", "replace").decode()
+    return str(value) if isinstance(value, int | float) else ""
 
 
 def _skip_reason(item: Mapping[str, Any]) -> str:

@@ -26,7 +26,8 @@ from connector.reporting.run_so_far import RunSoFar
 from connector.reporting.summary_file import TOP_CAUSES
 from connector.settling.sharing import share_out
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Conflict, ConnectorError, Stopped
+from connector.vocabulary.errors import Conflict, ConnectorError, Exceeded, Stopped
+from connector.vocabulary.event import Event
 from connector.vocabulary.lines import event_line, parse_event_line
 from connector.vocabulary.order import earlier_runs
 from connector.vocabulary.run import Outcome, Problem, ProblemCode, Run, State
@@ -38,6 +39,10 @@ LOG_ATTEMPTS = 5
 SHARE_AFTER = timedelta(hours=1)
 """How long the log has to be silent until one change counts for two runs that had the person."""
 CLAIM_MARGIN = timedelta(minutes=1)
+ENTRIES_A_PERSON = 20
+SPARE_ENTRIES = 1000
+"""A change gives two or three entries, and what failed is tried again a few times a day: a log that says more of a run
+has no end, and would not fit into memory."""
 
 
 class Settler:
@@ -126,22 +131,28 @@ class Settler:
         if not starts:
             return None
         newest = min(starts)
+        found: list[dict[str, Event]] = [{} for _ in runs]
         try:
             # Report APIs allow few requests (docs/entra.md, "The log"): a page that is throttled is asked for again.
             async for page in self._graph.events(job_id, min(starts), self._policy):
                 for event in page:
                     newest = max(newest, event.at)
-                    for opened in runs:
+                    for opened, fresh in zip(runs, found, strict=True):
                         if event.id not in opened.events and belongs(event, opened.people, opened.receipts):
-                            opened.events[event.id] = event
-                            opened.fresh = True
+                            fresh[event.id] = event
+                for opened, fresh in zip(runs, found, strict=True):
+                    if len(opened.events) + len(fresh) > ENTRIES_A_PERSON * len(opened.people) + SPARE_ENTRIES:
+                        raise Exceeded(f"the provisioning log has more than {ENTRIES_A_PERSON} entries a person")
         except Stopped as error:
             log.warning("log not readable", extra={"runs": len(runs)})
             return Problem(code=ProblemCode.LOG, message=error.message, advice=error.advice)
         except ConnectorError as error:
             log.warning("log not reached", extra={"runs": len(runs)})
             return Problem(code=ProblemCode.LOG, message=str(error), advice="nothing: every tick tries again")
-        for opened in runs:
+        # Not before the log was read to its end: half of one says of nobody what it said last.
+        for opened, fresh in zip(runs, found, strict=True):
+            opened.events |= fresh
+            opened.fresh = opened.fresh or bool(fresh)
             opened.run = replace(opened.run, watermark=newest)
         share_out(runs)
         return None
