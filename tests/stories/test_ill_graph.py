@@ -78,7 +78,6 @@ def test_a_log_that_is_ill_settles_nobody_of_its_job_and_delays_nobody_else(acco
     again = f"{LOG}?$filter=jobId%20eq%20'{ILL}'"
     illnesses = {
         "is larger than 64 MiB": answer(flood(65), "Content-Encoding: gzip"),
-        "has no list of entries": answer(b"{}"),
         "has an error in it Busy": answer(json.dumps(whole | {"error": {"code": "Busy"}}).encode()),
         "has more than 20 entries a person": answer(json.dumps({"value": endless}).encode()),
         "lead in a circle": answer(json.dumps(whole | {"@odata.nextLink": again}).encode()),
