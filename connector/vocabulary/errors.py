@@ -3,7 +3,8 @@
 ConnectorError
 ├── Unusable            nothing that a retry could mend: somebody must change a file
 │   ├── FeedUnusable    ... the feed file
-│   └── DropUnusable    ... the drop as a whole
+│   ├── DropUnusable    ... the drop as a whole
+│   └── StateUnusable   ... a blob of the connector's own state: damaged, or of a newer version
 ├── Retryable           the same call may go through later, after `wait` seconds
 │   ├── StorageDown     ... when the storage account answers again, without which nothing can be done
 │   └── Exceeded        ... at the next tick: the answer was beyond a bound, and would be again
@@ -58,6 +59,10 @@ class FeedUnusable(Unusable):
 
 class DropUnusable(Unusable):
     """The drop as a whole cannot be read."""
+
+
+class StateUnusable(Unusable):
+    """A blob that the connector wrote itself: damaged, or written by a newer version. It concerns its run alone."""
 
 
 class Retryable(ConnectorError):
