@@ -214,6 +214,21 @@ async def test_a_page_that_is_too_much_is_asked_for_once_and_a_broken_one_again(
     assert (len(too_much.seen), len(broken.seen)) == (1, 5)
 
 
+@pytest.mark.parametrize(("asked", "waits"), [("60", [60.0] * 4), ("61", []), ("604800", [])])
+async def test_who_is_to_wait_longer_than_a_minute_comes_back_with_the_next_tick(
+    asked: str, waits: list[float]
+) -> None:
+    class Noting(Clock):
+        async def sleep(self, seconds: float) -> None:
+            slept.append(seconds)
+
+    slept: list[float] = []
+    wire = Wire(lambda _: httpx.Response(429, headers={"Retry-After": asked}))
+    with pytest.raises(Throttled):
+        await read(wire.graph, lambda: retrying(Noting(), random.Random(0), attempts=5))
+    assert (slept, len(wire.seen)) == (waits, len(waits) + 1)
+
+
 @pytest.mark.parametrize("length", [1, 2, 5])
 async def test_a_circle_of_pages_is_walked_once(length: int) -> None:
     wire = Wire(lambda _: page(f"{LOG}?$skiptoken={len(wire.seen) % length}"))
