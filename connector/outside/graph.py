@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -175,15 +176,17 @@ class Graph:
         url = f"{self._base}/v1.0/auditLogs/provisioning?$filter={quote(criteria, safe=chr(39))}"
         bounds = self._log_bounds
         until = self._clock.monotonic() + bounds.seconds
-        seen: set[str] = set()
+        # Digests, since an address may be long, and pages many.
+        seen: set[bytes] = set()
         read = absurd = 0
         try:
             while url:
-                if url in seen:
+                mark = blake2b(url.encode(), digest_size=16).digest()
+                if mark in seen:
                     raise Exceeded(f"{_ABOUT_LOG}'s pages lead in a circle")
                 if len(seen) >= bounds.pages:
                     raise Exceeded(f"{_ABOUT_LOG} has more than {bounds.pages} pages")
-                seen.add(url)
+                seen.add(mark)
                 page: dict[str, Any]
                 size: int
                 page, size = await policy()(self._page, url, until)
