@@ -18,7 +18,8 @@ from connector.outside.store import Store
 from connector.planning.feeds import Feeds
 from connector.planning.planner import Planner
 from connector.planning.spool_writer import SPOOLERS
-from connector.planning.sweep import Sweep
+from connector.planning.sweep import Sweep, passed_over
+from connector.planning.turns import TURNS, Turns
 from connector.reporting.publisher import Publisher
 from connector.reporting.summary_file import parse_summary
 from connector.sending.drain import Drained
@@ -27,7 +28,7 @@ from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Retryable, StorageDown
 from connector.vocabulary.order import RunKey
-from connector.vocabulary.run import ProblemCode, Run, Unplanned
+from connector.vocabulary.run import Obstacle, ProblemCode, Run, Unplanned
 from connector.vocabulary.summary import Summary
 from connector.watching.feed_status import FeedStatus
 
@@ -50,6 +51,7 @@ class Pipeline:
         secrets: Secrets | None = None,
         spoolers: int = SPOOLERS,
         random_source: random.Random | None = None,
+        turns: Turns = TURNS,
         poison: Callable[[], int | None] = lambda: None,
         examine: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -60,7 +62,7 @@ class Pipeline:
         self._feeds = Feeds(store, settings)
         self._publisher = Publisher(store)
         self._planner = Planner(
-            store, self._feeds, clock, publisher=self._publisher, secrets=secrets, spoolers=spoolers
+            store, self._feeds, clock, publisher=self._publisher, secrets=secrets, spoolers=spoolers, turns=turns
         )
         self._settler = Settler(store, graph, clock, settings, publisher=self._publisher, random_source=random_source)
         self._uplink = Uplink(
@@ -74,7 +76,14 @@ class Pipeline:
             random_source=random_source,
         )
         self._feed_status = FeedStatus(store, graph, clock, settings, feeds=self._feeds, poison=poison)
-        self._sweep = Sweep(store, self._feeds, clock, planner=self._planner, time_limit=settings.plan_time_limit)
+        self._sweep = Sweep(
+            store,
+            self._feeds,
+            clock,
+            planner=self._planner,
+            time_limit=settings.plan_time_limit,
+            arrival_time=settings.arrival_time,
+        )
         self._began = clock.monotonic()
 
     @property
@@ -88,11 +97,15 @@ class Pipeline:
         An unusable file is a rejected run, and no exception. Raises Retryable or Stopped for what a retry may mend.
         """
         self._began = self._clock.monotonic()
-        drop = await asyncio.to_thread(self._store.drop, path)
-        if drop is None:
+        found = await asyncio.to_thread(self._store.drop, path)
+        if found is None:
             # Deleted or renamed since; what replaced it has an event of its own.
             log.info("drop is gone")
             return
+        if isinstance(found, Obstacle):
+            passed_over(path.partition("/")[0] if found is Obstacle.FOLDER else "", found)
+            return
+        drop = found.drop
         await self._planned(lambda: self._sweep.plan_what_landed(drop))
         problem = (await self._drained()).problem
         if problem is not None and problem.code is ProblemCode.OUTAGE:
@@ -119,13 +132,15 @@ class Pipeline:
                 # Every other step would only wait for the same answer.
                 raise
             except Exception as error:
-                log.error("step failed", extra={"step": does.__name__.strip("_"), "error": type(error).__name__})
+                word = does.__name__.strip("_")
+                log.error("step failed", extra={"step": word, "feed": "", "run": "", "error": type(error).__name__})
                 errors.append(error)
                 return False
             touched.update(dict.fromkeys(keys))
             return bool(keys)
 
         await step(self._settle)
+        errors += self._settler.errors
         await step(self._drain)
         if await step(self._plan_what_landed):
             await step(self._drain)
@@ -169,7 +184,10 @@ class Pipeline:
             except StorageDown:
                 raise
             except Exception as error:
-                log.error("summary failed", extra={"feed": feed, "run": run_id, "error": type(error).__name__})
+                log.error(
+                    "step failed",
+                    extra={"step": "publish", "feed": feed, "run": run_id, "error": type(error).__name__},
+                )
         if drained.problem:
             log.info("sending paused", extra={"code": drained.problem.code})
         return drained

@@ -98,8 +98,8 @@ class BoundedHttp:
         most: int = BODY_BYTES,
         seconds: float = CALL_SECONDS,
     ) -> Answer:
-        """The answer, with a body of at most `most` bytes, within `seconds`. Where there is none, raises Exceeded at
-        their end, and Retryable before."""
+        """The answer, with a body of at most `most` bytes, within `seconds`. Where there is none, raises Exceeded for
+        a server that was too slow, and Retryable for any other reason."""
         answer: Answer | None = None
         try:
             async with (
@@ -115,7 +115,9 @@ class BoundedHttp:
             answer = replace(answer, content=b"", fault=f"took longer than {seconds:.3g} seconds")
         except httpx.RequestError as error:
             if answer is None:
-                raise Retryable(f"{self._name} could not be reached ({type(error).__name__})") from error
+                # Who was silent for a minute may be so for each try.
+                kind = Exceeded if isinstance(error, httpx.ReadTimeout) else Retryable
+                raise kind(f"{self._name} could not be reached ({type(error).__name__})") from error
             answer = replace(answer, content=b"", fault=f"broke off ({type(error).__name__})", again=True)
         return answer
 

@@ -147,7 +147,7 @@ class Graph:
         try:
             answer = await self._call("upload", "POST", self._base + path, body)
         except Exceeded as error:
-            # No head within the time: that Graph was slow once is no reason to send nothing more in this tick.
+            # That Graph was slow once is no reason to send nothing more in this tick.
             raise Retryable(str(error)) from error
         if answer.status != 202:
             raise Retryable(f"Graph answered {answer.status} to a bulk request, where 202 means accepted")

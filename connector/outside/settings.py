@@ -33,6 +33,7 @@ DEFAULTS: Mapping[str, str] = {
     "SEND_QUOTA": "2000/24h",
     # With ten minutes for settling, and for a drop that is tried alone, five minutes below functionTimeout (host.json).
     "SEND_TIME_LIMIT": "25m",
+    "ARRIVAL_TIME": "1m",
     "PLAN_TIME_LIMIT": "10m",
     "SETTLE_DEADLINE": "24h",
 }
@@ -124,6 +125,7 @@ class Settings:
     send_limit: Limit
     send_quota: Limit
     send_time_limit: timedelta
+    arrival_time: timedelta
     plan_time_limit: timedelta
     settle_deadline: timedelta
 
@@ -164,6 +166,7 @@ class Settings:
             send_limit=read("SEND_LIMIT", Limit.parse, some),
             send_quota=read("SEND_QUOTA", Limit.parse, some),
             send_time_limit=read("SEND_TIME_LIMIT", duration, timedelta()),
+            arrival_time=read("ARRIVAL_TIME", duration, timedelta()),
             plan_time_limit=read("PLAN_TIME_LIMIT", duration, timedelta()),
             settle_deadline=read("SETTLE_DEADLINE", duration, timedelta()),
         )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from azure.core import MatchConditions
-from azure.storage.blob import BlobProperties, BlobServiceClient
+from azure.storage.blob import BlobServiceClient
 from pydantic import TypeAdapter
 
 from connector.outside.blobs import (
@@ -34,11 +34,13 @@ from connector.outside.blobs import (
     storage_errors,
     write_blob,
 )
+from connector.outside.inbox import Inbox
 from connector.outside.run_index import PREFIX, RunIndex, state_of
 from connector.outside.settings import Settings
 from connector.vocabulary.bulk_request import PlannedBody
 from connector.vocabulary.errors import Conflict, DropUnusable, Fault, StateUnusable
 from connector.vocabulary.event import Event
+from connector.vocabulary.inbox import InboxBlob
 from connector.vocabulary.lines import (
     PLAN_HEAD,
     PLAN_SCHEMA,
@@ -48,7 +50,7 @@ from connector.vocabulary.lines import (
     plan_schema,
 )
 from connector.vocabulary.order import RunKey
-from connector.vocabulary.run import RUN_SCHEMA, Drop, PlannedRow, Receipt, Run, State
+from connector.vocabulary.run import RUN_SCHEMA, Drop, Obstacle, PlannedRow, Receipt, Run, State
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -84,7 +86,7 @@ class Store:
     """Typed access to the four containers. Methods raise Retryable, Stopped and Conflict; what is not there is None."""
 
     def __init__(self, service: BlobServiceClient, settings: Settings) -> None:
-        self._inbox = service.get_container_client(settings.inbox)
+        self._inbox = Inbox(service.get_container_client(settings.inbox))
         self._config = service.get_container_client(settings.config)
         self._runs = service.get_container_client(settings.runs)
         self._summaries = service.get_container_client(settings.summaries)
@@ -99,36 +101,17 @@ class Store:
 
     # inbox and config: read only
 
-    def drops(self, feed: str | None = None) -> Iterator[Drop]:
-        """Every blob of the inbox that lies in a feed's folder (in the one given), in no particular order.
+    def drops(self, feed: str | None = None) -> Iterator[InboxBlob]:
+        return self._inbox.blobs(feed)
 
-        A folder within it is among them where storage lists it as a blob: its name ends in "/".
-        """
-        for blob in list_blobs(self._inbox, f"{feed}/" if feed else ""):
-            folder, _, name = blob.name.partition("/")
-            if folder and name:
-                if _is_folder(blob):
-                    name = f"{name.rstrip('/')}/"
-                yield Drop(
-                    feed=folder, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified
-                )
+    def drop(self, path: str) -> InboxBlob | Obstacle | None:
+        return self._inbox.blob(path)
 
-    def drop(self, path: str) -> Drop | None:
-        """The drop at `<feed>/<name>` as it is now."""
-        feed, _, name = path.partition("/")
-        try:
-            with storage_errors(f"inbox/{path}"):
-                blob = self._inbox.get_blob_client(path).get_blob_properties()
-        except Missing:
-            return None
-        if not name or _is_folder(blob):
-            return None
-        return Drop(feed=feed, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified)
+    def hierarchical(self, drop: Drop) -> bool:
+        return self._inbox.hierarchical(drop)
 
     def open_drop(self, drop: Drop) -> io.BufferedReader:
-        """The drop's bytes, from the start; may be called again for another pass."""
-        raw = BlobFile(self._inbox, drop.path, etag=drop.etag, size=drop.bytes)
-        return io.BufferedReader(raw, BLOCK)
+        return self._inbox.open(drop)
 
     def feed_file(self, feed: str) -> tuple[bytes, str] | None:
         """`config/feeds/<feed>.yaml` (or `.yml`) and its ETag."""
@@ -436,11 +419,6 @@ class PlanWriter:
 
     def add(self, row: PlannedRow) -> None:
         self._stream.write(plan_line(row))
-
-
-def _is_folder(blob: BlobProperties) -> bool:
-    """With a hierarchical namespace, folders are listed as empty blobs that say so."""
-    return (blob.metadata or {}).get("hdi_isfolder") == "true"
 
 
 def _index_json(bodies: list[tuple[int, str]]) -> bytes:

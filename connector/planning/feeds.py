@@ -56,7 +56,9 @@ class Feeds:
             parsed = parse(text, name=feed, graph=self._settings.graph)
         except Exception as error:
             if not isinstance(error, FeedUnusable):
-                log.error("feed file failed", extra={"feed": feed, "error": type(error).__name__})
+                log.error(
+                    "step failed", extra={"step": "feed file", "feed": feed, "run": "", "error": type(error).__name__}
+                )
             return None
         return None if any(place[:1] == ("files",) for place in parsed.unjudged) else parsed.feed.files
 

@@ -84,17 +84,14 @@ class Planner:
     def plan(
         self, drop: Drop, *, beside: Sequence[str] = (), until: float = math.inf, alone: bool = False
     ) -> Run | None:
-        """The run of a drop, planned; None when another instance has it in hand, or did it already.
+        """The run of a drop, planned; None when another instance has it in hand, or did it already, or it has no turn.
 
         `beside` are the feed's earlier runs that may not have heard the last of the log. The attempt may last `until`,
         by the monotonic clock. Raises TryAlone, Interrupted, Retryable and Stopped; whatever else goes wrong comes from
         the drop or the feed file, and becomes the run's state.
         """
-        if not alone:
-            with self._turns.side_by_side():
-                return self._plan(drop, beside, until, alone=False)
-        with self._turns.alone() as granted:
-            return self._plan(drop, beside, until, alone=True) if granted else None
+        with self._turns.turn(alone=alone) as granted:
+            return self._plan(drop, beside, until, alone=alone) if granted else None
 
     def _plan(self, drop: Drop, beside: Sequence[str], until: float, *, alone: bool) -> Run | None:
         new = Run(drop=drop, times=Times(landed=drop.landed), attempts=1, beside=tuple(beside))
@@ -250,7 +247,10 @@ class Planner:
             raise
         except Exception as error:
             # Reading, mapping and packing do no I/O of their own: what nobody foresaw is in the drop's bytes.
-            log.error("drop failed", extra={"feed": run.feed, "run": run.id, "error": type(error).__name__})
+            log.error(
+                "step failed",
+                extra={"step": "plan", "feed": run.feed, "run": run.id, "error": type(error).__name__},
+            )
             cause, rows = DropUnusable(run.drop.path, [unforeseen(error, "the drop")]), 0
         return self._as_rejected(run, cause, ProblemCode.DROP, rows=rows, feed_etag=etag)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
+from connector.feed.files import Files
 from connector.outside.run_index import Index, Newest
 from connector.outside.store import Store
+from connector.planning.arrival import Arrival
 from connector.planning.feeds import Feeds
 from connector.planning.planner import Interrupted, Planner, TryAlone
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import StateUnusable, StorageDown
+from connector.vocabulary.errors import DropRefused, StateUnusable, StorageDown
+from connector.vocabulary.inbox import InboxBlob, readable
 from connector.vocabulary.order import RunKey, in_order_of_landing
-from connector.vocabulary.run import Drop, Run, State, Unplanned
+from connector.vocabulary.run import Drop, Obstacle, Run, State, Unplanned
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +32,25 @@ STILL_SPEAKING = timedelta(minutes=1)
 class Sweep:
     """Looks through the inbox. `unplanned` is what the last look of all feeds found there that is no drop, by feed.
 
-    `time_limit` is PLAN_TIME_LIMIT, of each look and of each drop that is tried alone.
+    `time_limit` is PLAN_TIME_LIMIT, of each look and of each drop that is tried alone, `arrival_time` ARRIVAL_TIME.
     """
 
-    def __init__(self, store: Store, feeds: Feeds, clock: Clock, *, planner: Planner, time_limit: timedelta) -> None:
+    def __init__(
+        self,
+        store: Store,
+        feeds: Feeds,
+        clock: Clock,
+        *,
+        planner: Planner,
+        time_limit: timedelta,
+        arrival_time: timedelta,
+    ) -> None:
         self._store = store
         self._feeds = feeds
         self._clock = clock
         self._planner = planner
         self._time_limit = time_limit.total_seconds()
+        self._arrival_time = arrival_time
         self._to_try_alone: dict[RunKey, tuple[int, Drop]] = {}
         self._beside: dict[RunKey, tuple[str, ...]] = {}
         self.unplanned: tuple[Unplanned, ...] = ()
@@ -45,16 +59,16 @@ class Sweep:
     def plan_what_landed(self, only: Drop | None = None) -> Iterator[Run]:
         """Every drop without a run gets one, in the order in which they landed; unfinished plans are finished.
 
-        With `only`, no more than that drop and what of its feed landed before it. What an earlier attempt has died of
-        is left for `plan_alone`. `errors` are what kept drops from being planned; StorageDown and Interrupted are
-        raised, since they concern all.
+        With `only`, whose event has come, no more than that drop and what of its feed landed before it. What an earlier
+        attempt has died of is left for `plan_alone`. `errors` are what kept drops from being planned; StorageDown and
+        Interrupted are raised, since they concern all.
         """
         self.errors = []
         self._to_try_alone = {}
         index = self._store.index.read()
         if only is None and self._repair_is_due(index):
             index = self._repair(index)
-        landed = self._landed(index, only.feed if only else None)
+        landed = self._landed(index, only)
         drops = {(drop.feed, drop.run_id): drop for drop in landed}
         for key, state in index.open.items():
             mine = only is None or key[0] == only.feed
@@ -81,9 +95,11 @@ class Sweep:
         The fewest attempts first, so that none that always dies keeps another from its turn.
         """
         begun = self._clock.monotonic()
-        for key, (_, drop) in sorted(self._to_try_alone.items(), key=lambda item: (item[1][0], item[1][1].landed)):
+        in_turn = sorted(self._to_try_alone.items(), key=lambda item: (item[1][0], item[1][1].landed))
+        for position, (key, (_, drop)) in enumerate(in_turn):
             now = self._clock.monotonic()
-            if now > begun + self._time_limit / 10:
+            # So that a tick has an end: the rest has its turn at the next.
+            if position and now > begun + self._time_limit / 10:
                 break
             yield from self._planned(key, drop, until=now + self._time_limit, alone=True)
 
@@ -98,6 +114,9 @@ class Sweep:
         except StateUnusable as error:
             log.error("run is damaged", extra=extra)
             self.errors.append(error)
+        except DropRefused as error:
+            # Its summary says what to do. That is no failure of ours, and no retry of the host's would help.
+            log.warning("planning failed", extra={**extra, "error": type(error).__name__})
         except Exception as error:
             log.warning("planning failed", extra={**extra, "error": type(error).__name__})
             self.errors.append(error)
@@ -140,47 +159,66 @@ class Sweep:
         recent = (other for other, ended in index.ended.items() if ended.at >= since)
         return tuple(sorted({run for feed, run in (*index.open, *recent) if feed == key[0] and run < key[1]}))
 
-    def _landed(self, index: Index, only: str | None) -> list[Drop]:
-        """The blobs that are drops by their feed's `files:` rules, and have their marker where they need one.
+    def _landed(self, index: Index, only: Drop | None) -> list[Drop]:
+        """The blobs that are drops by their feed's `files:` rules, have arrived, and have their marker where they need
+        one.
 
         Beside them, by feed, what is none.
         """
-        by_feed: dict[str, list[Drop]] = {}
-        for drop in self._store.drops(only):
-            by_feed.setdefault(drop.feed, []).append(drop)
+        arrival = Arrival(
+            still_for=self._arrival_time,
+            hierarchical=self._store.hierarchical,
+            completed=only.path if only else "",
+        )
+        by_feed: dict[str, list[InboxBlob]] = {}
+        for found in self._store.drops(only.feed if only else None):
+            by_feed.setdefault(found.drop.feed, []).append(found)
         drops: list[Drop] = []
         unplanned: list[Unplanned] = []
         for feed, blobs in sorted(by_feed.items()):
-            if not feed[0].isalnum():
+            if feed and not feed[0].isalnum():
                 # Such names are the connector's own among the runs.
                 log.info("blobs ignored", extra={"feed": feed, "blobs": len(blobs)})
                 unplanned.append(Unplanned(feed=feed, ignored=len(blobs)))
                 continue
             try:
-                files, _ = self._feeds.files(feed, index.good.get(feed, ""))
+                files = self._feeds.files(feed, index.good.get(feed, ""))[0] if feed else Files()
             except StorageDown:
                 raise
             except Exception as error:
-                log.warning("feed file failed", extra={"feed": feed, "error": type(error).__name__})
+                log.error(
+                    "step failed", extra={"step": "feed file", "feed": feed, "run": "", "error": type(error).__name__}
+                )
                 self.errors.append(error)
                 continue
-            names = {blob.name for blob in blobs}
+            names = {found.drop.name for found in blobs}
             ignored = 0
             overdue: list[Drop] = []
-            for blob in blobs:
+            obstacles: Counter[Obstacle] = Counter()
+            for found in blobs:
+                blob = found.drop
                 marker = files.marker_of(blob.name)
                 if files.drop_of(blob.name) is not None:
                     continue
                 if not files.is_drop(blob.name):
                     ignored += 1
+                elif not feed:
+                    obstacles[Obstacle.NO_FEED if readable(blob.name) else Obstacle.NAME] += 1
                 elif marker is None or marker in names:
-                    drops.append(blob)
+                    # What has a run was a drop: it may be archived, or be written to, afterwards.
+                    known = (feed, blob.run_id) in index.open or (feed, blob.run_id) in index.ended
+                    if obstacle := None if known else arrival.obstacle(found, self._clock.now(), marker):
+                        obstacles[obstacle] += 1
+                    else:
+                        drops.append(blob)
                 elif self._clock.now() - blob.landed > MARKER_OVERDUE:
                     overdue.append(blob)
             if ignored:
                 log.info("blobs ignored", extra={"feed": feed, "blobs": ignored})
-            if ignored or overdue:
-                unplanned.append(Unplanned(feed=feed, ignored=ignored, waiting=tuple(overdue)))
+            for obstacle, count in obstacles.items():
+                passed_over(feed, obstacle, count)
+            if ignored or overdue or obstacles:
+                unplanned.append(Unplanned(feed=feed, ignored=ignored, waiting=tuple(overdue), obstacles=obstacles))
         if only is None:
             self.unplanned = tuple(unplanned)
         return drops
@@ -214,3 +252,9 @@ class Sweep:
         if lost:
             log.warning("index repaired", extra={"runs": lost})
         return self._store.index.read()
+
+
+def passed_over(feed: str, obstacle: Obstacle, blobs: int = 1) -> None:
+    """Says in the log that these blobs are not planned, and why."""
+    level = logging.INFO if obstacle.passes else logging.WARNING
+    log.log(level, "blobs passed over", extra={"feed": feed, "code": obstacle.value, "blobs": blobs})

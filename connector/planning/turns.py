@@ -8,39 +8,26 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Any number side by side, or one alone."""
+    """Any number side by side, or one alone. Nobody waits: what has no turn now is for the next tick."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._side_by_side = 0
+        self._lock = threading.Lock()
+        self._under_way = 0
         self._alone = False
 
     @contextmanager
-    def side_by_side(self) -> Iterator[None]:
-        """Waits while one goes alone."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._alone)
-            self._side_by_side += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._side_by_side -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """Gives whether nothing else is under way: it does not wait, and with False nothing may be planned."""
-        with self._changed:
-            granted = not self._alone and not self._side_by_side
-            self._alone = self._alone or granted
+    def turn(self, *, alone: bool) -> Iterator[bool]:
+        """Gives whether it is granted: not beside one that is alone, and alone not beside any."""
+        with self._lock:
+            granted = not self._alone and not (alone and self._under_way)
+            self._under_way += granted
+            self._alone = self._alone or (granted and alone)
         try:
             yield granted
         finally:
-            if granted:
-                with self._changed:
-                    self._alone = False
-                    self._changed.notify_all()
+            with self._lock:
+                self._under_way -= granted
+                self._alone = self._alone and not (granted and alone)
 
 
 TURNS = Turns()

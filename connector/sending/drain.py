@@ -11,8 +11,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from functools import partial
 
 from connector.outside import telemetry
@@ -25,6 +24,7 @@ from connector.reporting.publisher import Publisher
 from connector.sending.gate import Gate
 from connector.sending.parts import Parts, intact, people_in
 from connector.sending.pause import INTERRUPTED, LEASE_LOST, Pause
+from connector.sending.run_under_way import RunUnderWay
 from connector.vocabulary.bulk_request import PlannedBody
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import (
@@ -62,47 +62,6 @@ _RECEIPTS = (
     "nothing is lost, and nothing is sent twice: the receipt is in a blob of its own; but each tick sends no more than "
     "a few requests of this feed until receipts.jsonl can be appended to (is there a legal hold, or a restored blob?)"
 )
-
-
-@dataclass(slots=True)
-class RunUnderWay:
-    """One run under way: what is left of it, and what is known of its bodies."""
-
-    run: Run
-    etag: str
-    path: str
-    index: list[PlannedBody]
-    receipts: dict[int, Receipt]
-    left: deque[int]
-    begun: dict[int, Receipt] = field(default_factory=dict)
-    in_flight: int = 0
-    missing: list[int] = field(default_factory=list)
-    turn: int = 0
-    problem: Problem | None = None
-    last_problem_code: str = ""
-    receipts_apart: bool = False
-    sent: int = 0
-    span: telemetry.Span = field(default_factory=lambda: telemetry.NO_SPAN)
-    in_doubt_since: datetime | None = None
-    """Of whatever has no receipt: an earlier sender was ended, and nobody knows what it had sent by then."""
-    in_doubt: dict[int, datetime] = field(default_factory=dict)
-    """Since when Entra may have a request that this sender has no receipt of."""
-
-    @property
-    def idle(self) -> bool:
-        return not self.left and not self.in_flight
-
-    def end_span(self) -> None:
-        self.span.set(requests=self.sent, left=len(self.left))
-        self.span.end()
-
-    def earliest(self, number: int) -> datetime | None:
-        """Since when Entra may have the request, where that is earlier than its answer tells."""
-        return self.in_doubt_since or self.in_doubt.get(number)
-
-    def left_in_doubt(self) -> datetime | None:
-        """What the next sender has to know."""
-        return self.in_doubt_since or min(self.in_doubt.values(), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +207,7 @@ class Drain:
             self._stopped_feeds.add(feed)
             if not isinstance(error, StateUnusable):
                 # Settling says of a damaged state which blob it is.
-                log.error("sending failed", extra={"feed": feed, "run": run_id, "error": type(error).__name__})
+                _log_failed(feed, run_id, error)
             return None
 
     async def _open(self, feed: str, run_id: str) -> RunUnderWay | None:
@@ -387,7 +346,7 @@ class Drain:
         except Exception as error:
             # What nobody foresaw is in what this run alone has: the others go on.
             under_way.left.appendleft(number)
-            log.error("sending failed", extra={"feed": run.feed, "run": run.id, "error": type(error).__name__})
+            _log_failed(run.feed, run.id, error)
             self._stop_feed(under_way, _UNFORESEEN.format(run=run, number=number, error=type(error).__name__), _REPORT)
         finally:
             under_way.in_flight -= 1
@@ -518,3 +477,7 @@ class Drain:
                 log.warning("run waits", extra={"feed": run.feed, "run": run.id, "code": problem.code})
             with suppress(Conflict):
                 await asyncio.to_thread(self._store.save_run, noted, etag)
+
+
+def _log_failed(feed: str, run_id: str, error: Exception) -> None:
+    log.error("step failed", extra={"step": "send", "feed": feed, "run": run_id, "error": type(error).__name__})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -27,7 +28,15 @@ from connector.reporting.summary_file import TOP_CAUSES
 from connector.settling.job_memory import JobMemory, LogDigest, Polled
 from connector.settling.sharing import share_out
 from connector.vocabulary.clock import Clock, Clocks
-from connector.vocabulary.errors import Conflict, ConnectorError, Exceeded, StateUnusable, Stopped, StorageDown
+from connector.vocabulary.errors import (
+    Conflict,
+    ConnectorError,
+    Exceeded,
+    Retryable,
+    StateUnusable,
+    Stopped,
+    StorageDown,
+)
 from connector.vocabulary.event import Event
 from connector.vocabulary.lines import event_line
 from connector.vocabulary.order import RunKey
@@ -43,6 +52,8 @@ ENTRIES_A_PERSON = 20
 SPARE_ENTRIES = 1000
 """A change gives two or three entries, and what failed is tried again a few times a day: a log that says more of a run
 has no end, and would not fit into memory."""
+SETTLE_TIME_LIMIT = timedelta(minutes=10)
+"""How long one tick settles: jobs that it has not come to by then wait for the next."""
 MOST_KEPT = 5_000
 """Events of a poll that are kept in memory, where it is likely that none of them is news."""
 
@@ -91,6 +102,7 @@ class Settler:
         self._clock = clock
         self._settings = settings
         self._random = random_source
+        self._until = math.inf
         self.errors: list[Exception] = []
 
     def _policy(self) -> tenacity.AsyncRetrying:
@@ -110,7 +122,11 @@ class Settler:
                 if found is not None:
                     jobs.setdefault(found[0].upload_path, []).append(found)
         settled: list[Run] = []
+        self._until = self._clock.monotonic() + SETTLE_TIME_LIMIT.total_seconds()
         for path, runs in jobs.items():
+            if self._clock.monotonic() > self._until:
+                log.warning("settling out of time")
+                break
             try:
                 settled += await self._settle_job(path.rpartition("/")[0], runs)
             except StorageDown:
@@ -140,7 +156,7 @@ class Settler:
         return (run, etag) if run.state in {State.SENDING, State.SETTLING} else None
 
     def _failed(self, error: Exception, feed: str, run_id: str = "") -> None:
-        log.error("settling failed", extra={"feed": feed, "run": run_id, "error": type(error).__name__})
+        log.error("step failed", extra={"step": "settle", "feed": feed, "run": run_id, "error": type(error).__name__})
         self.errors.append(error)
 
     async def _settle_job(self, job_path: str, runs: list[tuple[Run, str]]) -> list[Run]:
@@ -258,6 +274,8 @@ class Settler:
         try:
             # Report APIs allow few requests (docs/entra.md, "The log"): a page that is throttled is asked for again.
             async for page in self._graph.events(job_id, start, self._policy):
+                if self._clock.monotonic() > self._until:
+                    raise Retryable("the provisioning log was not read to its end in time")
                 poll.add(page, keep=opened is None)
                 for each, news in zip(opened or (), found, strict=True):
                     news.update(_news(page, each))

@@ -10,7 +10,9 @@ ConnectorError
 │   └── Exceeded        ... at the next tick: the answer was beyond a bound, and would be again
 ├── Refused             Entra answered 400: the request's content is at fault
 ├── Stopped             an administrator must act first (404, a token that cannot be had)
-│   └── Forbidden       ... and grant a permission (403)
+│   ├── Forbidden       ... and grant a permission (403)
+│   └── BlobRefused     ... on one blob of the storage account: no other is concerned
+│       └── DropRefused ... which is a drop: it waits, and that is said
 └── Conflict            somebody else changed or holds the blob: read again
 """
 
@@ -101,6 +103,14 @@ class Stopped(ConnectorError):
 
 class Forbidden(Stopped):
     """403: whoever asked may not."""
+
+
+class BlobRefused(Stopped):
+    """Storage refuses what was asked of one blob, until that is changed: its tier, its type, its name, a hold."""
+
+
+class DropRefused(BlobRefused):
+    """Storage refuses to show a drop until somebody acts on it: it is in the archive tier."""
 
 
 class Conflict(ConnectorError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from connector.vocabulary.errors import Fault
@@ -244,13 +245,33 @@ class Run:
         return self.drop.feed
 
 
+class Obstacle(enum.StrEnum):
+    """Why a blob of the inbox is no drop, or none yet, though the feed's `files:` have nothing against it."""
+
+    ARRIVING = "arriving"
+    COPYING = "copying"
+    REHYDRATING = "rehydrating"
+    ARCHIVED = "archived"
+    COPY_FAILED = "copy-failed"
+    NAME = "name"
+    FOLDER = "folder"
+    NO_FEED = "no-feed"
+
+    @property
+    def passes(self) -> bool:
+        """Whether nobody has to do anything."""
+        return self in {Obstacle.ARRIVING, Obstacle.COPYING, Obstacle.REHYDRATING, Obstacle.FOLDER}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unplanned:
-    """What of a feed's inbox folder has no run, nor a summary to say so.
+    """What of a feed's inbox folder has no run, nor a summary to say so; of no feed's where `feed` is "".
 
     `ignored` is how many blobs are no drops by the feed's `files:`. `waiting` are drops whose marker is overdue.
+    `obstacles` counts what else cannot be planned, or not yet.
     """
 
     feed: str
     ignored: int = 0
     waiting: tuple[Drop, ...] = ()
+    obstacles: Mapping[Obstacle, int] = field(default_factory=dict)
