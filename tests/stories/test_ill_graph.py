@@ -102,6 +102,35 @@ def test_a_log_that_is_ill_settles_nobody_of_its_job_and_delays_nobody_else(acco
     assert account.summary("ill")["outcomes"] == outcomes(created=2)
 
 
+class Dragging(dict[str, bytes]):
+    """What an ill log answers; each time it takes the rest of a tick's time."""
+
+    asked = 0
+
+    def get(self, job: str, default: Any = None) -> Any:
+        self.asked += job in self
+        return super().get(job, default)
+
+
+def test_a_job_whose_log_takes_all_the_time_is_not_the_first_one_every_time(account: Account, graph: Stranger) -> None:
+    account.feed("ill", feed_file(f"{graph.url}/v1.0/servicePrincipals/s/synchronization/jobs/{ILL}/bulkUpload"))
+    account.feed("people")
+    for feed in ("ill", "people"):
+        account.drop(f"{feed}/today.csv", csv_of(workers(1)))
+    graph.silent = True
+    account.tick_here()
+    graph.silent = False
+    dragging = graph.ill = Dragging({ILL: answer(b"x" * 9, "Content-Encoding: br")})
+
+    class Slow(SystemClock):
+        def monotonic(self) -> float:
+            return super().monotonic() + 700.0 * dragging.asked
+
+    account.bring_home("people", clock=Slow())
+    assert account.summary("people")["outcomes"] == outcomes(created=1)
+    assert account.summary("ill")["state"] == "settling"
+
+
 @pytest.mark.parametrize("hours", [30, -30], ids=["ahead", "behind"])
 def test_an_instance_whose_clock_is_off_by_a_day_leaves_nobody_unconfirmed_before_it_is_time(
     account: Account, graph: Stranger, collected: Collector, hours: int
