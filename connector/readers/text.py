@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from connector.feed.file_options import FileOptions
 from connector.readers.table import Notes, Unreadable
+from connector.readers.trailer import MAX_HELD, trailer_too_long
 from connector.vocabulary.errors import Fault
 
 UNDECODABLE = "\udcff"
@@ -37,6 +38,7 @@ _BOMS = (
 )
 # Codecs that are no file's encoding, and utf-7, which can smuggle in anything.
 _REFUSED = {"utf-7", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}
+_PREAMBLE_LINE = 100
 _ERRORS = "connector.readers.undecodable"
 # Control characters that no exporter of text writes; the separators 1C to 1F, tab, form feed and Ctrl-Z are left out.
 _JUNK = bytes([*range(0x00, 0x09), *range(0x0E, 0x1A), 0x7F])
@@ -229,18 +231,25 @@ class Text:
                 continue
             lines = lines_of(block)
             missing = self._skip - len(self.preamble)
-            self.preamble += lines[:missing]
+            self.preamble += [line[:_PREAMBLE_LINE] for line in lines[:missing]]
             if len(lines) > missing:
                 yield "".join(lines[missing:])
 
     def _without_trailer(self, blocks: Iterator[str]) -> Iterator[str]:
         held: list[str] = []
+        size = 0
         for block in blocks:
             held += lines_of(block)
+            size += len(block)
             cut = _before_last(held, self._footer)
             if cut:
-                yield "".join(held[:cut])
+                ready = "".join(held[:cut])
+                size -= len(ready)
                 del held[:cut]
+                yield ready
+            # A blank line takes as much as its place in the list.
+            if size + 8 * len(held) > MAX_HELD:
+                raise trailer_too_long(self._footer)
         self.trailer = [line.rstrip("\r\n") for line in held if line.strip("\r\n")]
 
 
