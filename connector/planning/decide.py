@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 from connector.mapping import BoundMapping, LoadedFeed
 from connector.outside import telemetry
 from connector.outside.keys import Secrets
+from connector.outside.memory_files import MemoryFiles
 from connector.planning.plan import last_rows, plan
 from connector.readers import BadRow, ScimTable, Table, open_drop
 from connector.vocabulary.bulk_request import BulkRequest
@@ -32,7 +32,7 @@ def plaintext(
         return opened
 
     @cache
-    def decrypted() -> bytes:
+    def decrypted() -> BinaryIO:
         from connector.readers.pgp import decrypt
 
         return decrypt(
@@ -40,10 +40,16 @@ def plaintext(
             private_key=secrets.read(pgp.key),
             passphrase=secrets.text(pgp.passphrase) if pgp.passphrase else None,
             signers=[secrets.read(signer) for signer in pgp.signed_by],
+            files=MemoryFiles(),
             name=name,
-        ).read()
+        )
 
-    return lambda: io.BytesIO(decrypted())
+    def again() -> BinaryIO:
+        stream = decrypted()
+        stream.seek(0)
+        return stream
+
+    return again
 
 
 def decide(

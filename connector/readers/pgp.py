@@ -1,20 +1,16 @@
 """OpenPGP with `pysequoia`, the binding of Sequoia, which is kept up with RFC 9580; PGPy and its like are not.
 
-Its `decrypt` works in memory and cannot be told to stop: a message of 4 MB may become 4 GB. Its `decrypt_file` writes to
-a file, which may be a pipe: so what comes out is measured while it comes. What goes in is a file in memory, since
-Python's lock is held until its beginning has been understood.
+Its `decrypt` cannot be told to stop: a message of 4 MB may become 4 GB. `decrypt_file` stops where the file that it
+writes cannot grow any more. The files are in memory.
 """
 
 from __future__ import annotations
 
 import io
-import os
-import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from connector.readers.archive import MAX_RATIO, RATIO_FROM
 from connector.readers.table import Unreadable
@@ -26,12 +22,20 @@ MAX_DECRYPTED = 256 * 1024 * 1024
 _PIECE = 64 * 1024
 
 
+class Files(Protocol):
+    """Where there is a file in memory, which cannot grow beyond a size (`outside.memory_files`)."""
+
+    def new(self) -> BinaryIO: ...
+    def limited(self, size: int) -> AbstractContextManager[None]: ...
+
+
 def decrypt(
     stream: BinaryIO,
     *,
     private_key: bytes,
     passphrase: str | None,
     signers: Sequence[bytes],
+    files: Files,
     name: str = "the drop",
     max_encrypted: int = MAX_ENCRYPTED,
     max_decrypted: int = MAX_DECRYPTED,
@@ -43,7 +47,7 @@ def decrypt(
     OpenPGP message, for another key, damaged, not signed by a signer, too large, or a key that cannot be used.
     """
     try:
-        return _decrypt(stream, private_key, passphrase, signers, max_encrypted, max_decrypted)
+        return _decrypt(stream, private_key, passphrase, signers, files, max_encrypted, max_decrypted)
     except Unreadable as fault:
         raise fault.of(name) from None
 
@@ -53,6 +57,7 @@ def _decrypt(
     private_key: bytes,
     passphrase: str | None,
     signers: Sequence[bytes],
+    files: Files,
     max_encrypted: int,
     max_decrypted: int,
 ) -> BinaryIO:
@@ -75,99 +80,68 @@ def _decrypt(
             lambda _: Unreadable("a signer's certificate cannot be read", "correct pgp: signed_by in the feed file"),
         )
     store = (lambda _ids: certificates) if signers else None
-    with _in_memory(stream, max_encrypted) as source:
-        piped = _Piped(packed=os.fstat(source).st_size, limit=max_decrypted)
-        decrypted = piped.run(
-            lambda target: pysequoia.decrypt_file(f"/dev/fd/{source}", target, decryptor=key, store=store)
-        )
-    fingerprints = {certificate.fingerprint for certificate in certificates}
-    if signers and not any(signature.certificate in fingerprints for signature in decrypted.valid_sigs):
-        raise Unreadable(
-            "no signature of a known signer is on the file", "it is not from whom it should be: ask the sender"
-        )
-    return piped.content
+    with files.new() as source, _closed_unless_used(files.new()) as target:
+        packed = _filled(source, stream, max_encrypted)
+        enough = min(max_decrypted, max(RATIO_FROM, MAX_RATIO * packed))
+        with files.limited(enough + 1):
+            try:
+                decrypted = _guarded(
+                    lambda: pysequoia.decrypt_file(_path(source), _path(target), decryptor=key, store=store), _reason
+                )
+            except Unreadable:
+                _check_size(target, enough, max_decrypted)
+                raise
+        _check_size(target, enough, max_decrypted)
+        fingerprints = {certificate.fingerprint for certificate in certificates}
+        if signers and not any(signature.certificate in fingerprints for signature in decrypted.valid_sigs):
+            raise Unreadable(
+                "no signature of a known signer is on the file", "it is not from whom it should be: ask the sender"
+            )
+        target.seek(0)
+        return target
+
+
+def _path(file: BinaryIO) -> str:
+    return f"/dev/fd/{file.fileno()}"
 
 
 @contextmanager
-def _in_memory(stream: BinaryIO, limit: int) -> Iterator[int]:
-    """The stream's bytes as an open file."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("drop")
-    else:  # On a Mac, which is a developer's; what is in it is encrypted.
-        file, path = tempfile.mkstemp()
-        os.unlink(path)
-    with open(file, "r+b", buffering=0) as held:
-        size = 0
-        blank = True
-        while piece := stream.read(_PIECE):
-            size += len(piece)
-            blank = blank and not piece.strip()
-            if size > limit:
-                raise Unreadable(f"the encrypted file has more than {limit:,} bytes", "split it: this bound is fixed")
-            held.write(piece)
-        if blank:
-            raise Unreadable("the file is empty", "send it again")
-        held.seek(0)
+def _closed_unless_used(file: BinaryIO) -> Iterator[BinaryIO]:
+    try:
         yield file
+    except BaseException:
+        file.close()
+        raise
 
 
-class _Piped:
-    """Collects what a function writes that knows only files, within bounds."""
-
-    def __init__(self, *, packed: int, limit: int) -> None:
-        self.content = io.BytesIO()
-        self._packed = packed
-        self._limit = limit
-
-    def run(self, call: Callable[[str], T]) -> T:
-        """The function's result; what it wrote is of no use before it has returned."""
-        written, target = os.pipe()
-        result: list[T] = []
-        failed: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                result.append(call(f"/dev/fd/{target}"))
-            except BaseException as error:
-                failed.append(error)
-            finally:
-                # Whoever reads what it wrote comes to an end.
-                os.close(target)
-
-        worker = threading.Thread(target=work, name="pgp", daemon=True)
-        worker.start()
-        try:
-            with open(written, "rb", buffering=0) as output:
-                self._collect(output)
-        finally:
-            # Where too much came, it finds the pipe closed.
-            worker.join()
-        if failed:
-            _guarded(partial(_raise, failed[0]), _reason)
-        # As long as it is, so that a reader of the whole makes no copy.
-        self.content.getvalue()
-        self.content.seek(0)
-        return result[0]
-
-    def _collect(self, output: io.RawIOBase) -> None:
-        size = 0
-        while piece := output.read(_PIECE):
-            size += len(piece)
-            if size > self._limit:
-                raise Unreadable(
-                    f"the file has more than {self._limit:,} bytes when it is decrypted",
-                    "split it, or compress it before it is encrypted: this bound is fixed",
-                )
-            if size > RATIO_FROM and size > MAX_RATIO * self._packed:
-                raise Unreadable(
-                    f"the file becomes more than {MAX_RATIO} times its size when it is decrypted",
-                    "encrypt it without compression: this bound is fixed",
-                )
-            self.content.write(piece)
+def _filled(file: BinaryIO, stream: BinaryIO, limit: int) -> int:
+    """Copies the stream into the file; its size."""
+    size = 0
+    blank = True
+    while piece := stream.read(_PIECE):
+        size += len(piece)
+        blank = blank and not piece.strip()
+        if size > limit:
+            raise Unreadable(f"the encrypted file has more than {limit:,} bytes", "split it: this bound is fixed")
+        file.write(piece)
+    if blank:
+        raise Unreadable("the file is empty", "send it again")
+    file.seek(0)
+    return size
 
 
-def _raise(error: BaseException) -> None:
-    raise error
+def _check_size(file: BinaryIO, enough: int, limit: int) -> None:
+    if file.seek(0, io.SEEK_END) <= enough:
+        return
+    if enough == limit:
+        raise Unreadable(
+            f"the file has more than {limit:,} bytes when it is decrypted",
+            "split it, or compress it before it is encrypted: this bound is fixed",
+        )
+    raise Unreadable(
+        f"the file becomes more than {MAX_RATIO} times its size when it is decrypted",
+        "encrypt it without compression: this bound is fixed",
+    )
 
 
 def _guarded(call: Callable[[], T], reason: Callable[[str], Unreadable]) -> T:
