@@ -34,6 +34,7 @@ DEFAULTS: Mapping[str, str] = {
     # Five minutes before the plan's default functionTimeout of 30 (host.json).
     "SEND_TIME_LIMIT": "25m",
     "SETTLE_DEADLINE": "24h",
+    "MAX_ROWS": "1000000",
 }
 """Each setting that has a default."""
 
@@ -63,6 +64,12 @@ def _container(text: str) -> str:
     if not re.fullmatch(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*", text):
         raise ValueError("wants a container's name: 3 to 63 of lower-case letters, digits and single hyphens")
     return text
+
+
+def _rows(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text, re.ASCII):
+        raise ValueError("wants a number of rows of 1 or more, such as 1000000")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +131,7 @@ class Settings:
     send_quota: Limit
     send_time_limit: timedelta
     settle_deadline: timedelta
+    max_rows: int
 
     @classmethod
     def of(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -163,6 +171,7 @@ class Settings:
             send_quota=read("SEND_QUOTA", Limit.parse, some),
             send_time_limit=read("SEND_TIME_LIMIT", duration, timedelta()),
             settle_deadline=read("SETTLE_DEADLINE", duration, timedelta()),
+            max_rows=read("MAX_ROWS", _rows, 1),
         )
         if faults:
             raise Unusable("settings", faults)
