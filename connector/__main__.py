@@ -9,16 +9,24 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import NoReturn
 
 from connector.commands import COMMANDS
+from connector.commands.printing import complain, visible
 from connector.vocabulary.errors import ConnectorError, Fault, Unusable
 
 USAGE = 2
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # An argument may be a file's name, as the shell found it.
+        super().error(visible(message))
+
+
 def parser(chosen: str | None) -> argparse.ArgumentParser:
     """Of the whole command line; only the chosen command's own arguments are known to it."""
-    whole = argparse.ArgumentParser(prog="python -m connector", description="HR files to Microsoft Entra ID.")
+    whole = _Parser(prog="python -m connector", description="HR files to Microsoft Entra ID.")
     whole.add_argument("-v", "--verbose", action="store_true", help="log what happens to stderr")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, about) in COMMANDS.items():
@@ -68,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser(chosen).parse_args(given)
     except Unusable as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return USAGE
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR,
@@ -82,10 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = import_module(COMMANDS[options.command][0]).run(options)
         return code
     except Unusable as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return USAGE
     except ConnectorError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 1
     except KeyboardInterrupt:
         return 130

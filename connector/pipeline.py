@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from connector.outside import telemetry
 from connector.outside.graph import Graph
@@ -18,15 +18,17 @@ from connector.outside.store import Store
 from connector.planning.feeds import Feeds
 from connector.planning.planner import Planner
 from connector.planning.spool_writer import SPOOLERS
-from connector.planning.sweep import Sweep
+from connector.planning.sweep import Sweep, passed_over
+from connector.planning.turns import TURNS, Turns
 from connector.reporting.publisher import Publisher
 from connector.reporting.summary_file import parse_summary
 from connector.sending.drain import Drained
 from connector.sending.uplink import Uplink
 from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import ConnectorError, Retryable, StorageDown
-from connector.vocabulary.run import ProblemCode, Run, Unplanned
+from connector.vocabulary.errors import Retryable, StorageDown
+from connector.vocabulary.order import RunKey
+from connector.vocabulary.run import Obstacle, ProblemCode, Run, Unplanned
 from connector.vocabulary.summary import Summary
 from connector.watching.feed_status import FeedStatus
 
@@ -49,6 +51,7 @@ class Pipeline:
         secrets: Secrets | None = None,
         spoolers: int = SPOOLERS,
         random_source: random.Random | None = None,
+        turns: Turns = TURNS,
         poison: Callable[[], int | None] = lambda: None,
         examine: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -59,7 +62,7 @@ class Pipeline:
         self._feeds = Feeds(store, settings)
         self._publisher = Publisher(store)
         self._planner = Planner(
-            store, self._feeds, clock, publisher=self._publisher, secrets=secrets, spoolers=spoolers
+            store, self._feeds, clock, publisher=self._publisher, secrets=secrets, spoolers=spoolers, turns=turns
         )
         self._settler = Settler(store, graph, clock, settings, publisher=self._publisher, random_source=random_source)
         self._uplink = Uplink(
@@ -73,7 +76,15 @@ class Pipeline:
             random_source=random_source,
         )
         self._feed_status = FeedStatus(store, graph, clock, settings, feeds=self._feeds, poison=poison)
-        self._sweep = Sweep(store, self._feeds, clock, planner=self._planner)
+        self._sweep = Sweep(
+            store,
+            self._feeds,
+            clock,
+            planner=self._planner,
+            time_limit=settings.plan_time_limit,
+            arrival_time=settings.arrival_time,
+        )
+        self._began = clock.monotonic()
 
     @property
     def unplanned(self) -> tuple[Unplanned, ...]:
@@ -85,62 +96,103 @@ class Pipeline:
 
         An unusable file is a rejected run, and no exception. Raises Retryable or Stopped for what a retry may mend.
         """
-        drop = await asyncio.to_thread(self._store.drop, path)
-        if drop is None:
+        self._began = self._clock.monotonic()
+        found = await asyncio.to_thread(self._store.drop, path)
+        if found is None:
             # Deleted or renamed since; what replaced it has an event of its own.
             log.info("drop is gone")
             return
-        await asyncio.to_thread(self._sweep.plan_what_landed, drop.feed)
+        if isinstance(found, Obstacle):
+            passed_over(path.partition("/")[0] if found is Obstacle.FOLDER else "", found)
+            return
+        drop = found.drop
+        await self._planned(lambda: self._sweep.plan_what_landed(drop))
         problem = (await self._drained()).problem
         if problem is not None and problem.code is ProblemCode.OUTAGE:
             # The host tries the event again, and shows that something is down; a tick would come home all the same.
             raise Retryable(problem.message)
+        if self._sweep.errors:
+            raise self._sweep.errors[0]
 
     async def on_tick(self) -> list[Summary]:
-        """Sweep, drain, settle. Gives the summaries of the runs that moved or are still open.
+        """Settle, drain, sweep, and drain again what the sweep has planned; last, and alone, what an attempt died of.
 
-        A part that fails does not keep the next from trying; the first error is raised at the end.
+        Gives the summaries of the runs that moved or are still open. A step that fails does not keep the next from
+        trying; the first error is raised at the end.
         """
+        self._began = self._clock.monotonic()
         touched: dict[tuple[str, str], None] = {}
-        errors: list[ConnectorError] = []
-        try:
-            for run in await asyncio.to_thread(self._sweep.plan_what_landed):
-                touched[run.feed, run.id] = None
-        except StorageDown:
-            # Every other step would only wait for the same answer.
-            raise
-        except ConnectorError as error:
-            errors.append(error)
+        errors: list[Exception] = []
+
+        async def step(does: Callable[[], Awaitable[Iterable[RunKey]]]) -> bool:
+            """Whether it did something."""
+            try:
+                keys = list(await does())
+            except StorageDown:
+                # Every other step would only wait for the same answer.
+                raise
+            except Exception as error:
+                word = does.__name__.strip("_")
+                log.error("step failed", extra={"step": word, "feed": "", "run": "", "error": type(error).__name__})
+                errors.append(error)
+                return False
+            touched.update(dict.fromkeys(keys))
+            return bool(keys)
+
+        await step(self._settle)
+        errors += self._settler.errors
+        await step(self._drain)
+        if await step(self._plan_what_landed):
+            await step(self._drain)
+        errors += self._sweep.errors
         for drop in (drop for unplanned in self.unplanned for drop in unplanned.waiting):
             log.warning("marker missing", extra={"feed": drop.feed, "run": drop.run_id})
-        for step in (self._drain, self._settle):
-            try:
-                for key in await step():
-                    touched[key] = None
-            except ConnectorError as error:
-                errors.append(error)
         if telemetry.active():
             await self._feed_status.report_status()
         if self._examine is not None:
             await self._examine()
+        if await step(self._plan_alone):
+            await step(self._drain)
         if errors:
             raise errors[0]
         return [s for key in touched if (s := await asyncio.to_thread(self._summary, *key))]
 
-    async def _drain(self) -> list[tuple[str, str]]:
+    async def _plan_what_landed(self) -> list[RunKey]:
+        return await self._planned(self._sweep.plan_what_landed)
+
+    async def _plan_alone(self) -> list[RunKey]:
+        return await self._planned(self._sweep.plan_alone)
+
+    async def _planned(self, runs: Callable[[], Iterator[Run]]) -> list[RunKey]:
+        try:
+            return await asyncio.to_thread(lambda: [(run.feed, run.id) for run in runs()])
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled: it is asked.
+            self._planner.end()
+            raise
+
+    async def _drain(self) -> list[RunKey]:
         return sorted((await self._drained()).runs)
 
     async def _drained(self) -> Drained:
-        drained = await self._uplink.drain()
+        drained = await self._uplink.drain(self._began)
         for feed, run_id in sorted(drained.runs):
-            found = await asyncio.to_thread(self._store.run, feed, run_id)
-            if found is not None and not found[0].state.final:
-                await asyncio.to_thread(self._publisher.publish, found[0])
+            try:
+                found = await asyncio.to_thread(self._store.run, feed, run_id)
+                if found is not None and not found[0].state.final:
+                    await asyncio.to_thread(self._publisher.publish, found[0])
+            except StorageDown:
+                raise
+            except Exception as error:
+                log.error(
+                    "step failed",
+                    extra={"step": "publish", "feed": feed, "run": run_id, "error": type(error).__name__},
+                )
         if drained.problem:
             log.info("sending paused", extra={"code": drained.problem.code})
         return drained
 
-    async def _settle(self) -> list[tuple[str, str]]:
+    async def _settle(self) -> list[RunKey]:
         return [(run.feed, run.id) for run in await self._settler.settle()]
 
     def _upload_path(self, run: Run) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from connector.commands.local_files import feed_of, landed_at
+from connector.commands.printing import say
 from connector.mapping import BoundMapping, LoadedFeed, Rejected
 from connector.mapping.attribute_paths import Target
 from connector.outside.keys import no_secrets
@@ -22,6 +23,7 @@ from connector.planning.decide import AsItStands, plaintext
 from connector.planning.plan import last_rows, plan
 from connector.readers import ScimTable, Table, open_drop
 from connector.vocabulary.bulk_request import BulkRequest
+from connector.vocabulary.column_names import NO_HEADER, shown
 from connector.vocabulary.errors import DropUnusable, Fault, FeedUnusable, Unusable
 from connector.vocabulary.run import Decision, PlannedRow
 from connector.vocabulary.scim import CORE_USER, Type
@@ -33,6 +35,7 @@ SHAPES: Final = 3
 SAMPLED: Final = 1_000
 """How many values of an attribute are looked at for its commonest shapes."""
 FAULTS_SHOWN: Final = 10
+PLACES: Final = 20
 LONGEST_SHAPE: Final = 24
 
 
@@ -56,16 +59,16 @@ def check(feed_path: Path, file_path: Path | None) -> int:
     """
     try:
         feed = feed_of(feed_path)
-        print(f"{feed_path}: no faults; {_count(len(feed.mapping.rules), 'attribute')}", end="")
-        print(f" from {_count(len(feed.mapping.columns), 'column')}")
+        attributes, columns = _count(len(feed.mapping.rules), "attribute"), _count(len(feed.mapping.columns), "column")
+        say(f"{feed_path}: no faults; {attributes} from {columns}")
         return _against(feed, file_path) if file_path else 0
     except FeedUnusable as error:
         for fault in error.faults:
             place = f"{fault.line}:{fault.position or 1}: " if fault.line else ""
-            print(f"{error.name}:{place or ' '}{_told(fault)}")
+            say(f"{error.name}:{place or ' '}{_told(fault)}")
     except Unusable as error:
         for fault in error.faults:
-            print(f"{error.name}: {fault}")
+            say(f"{error.name}: {fault}")
     return UNUSABLE
 
 
@@ -81,31 +84,32 @@ def _against(feed: LoadedFeed, path: Path) -> int:
         if isinstance(rows, ScimTable):
             seen = _Seen(targets=())
             _walk(rows, table(second, ()), AsItStands(), seen)
-            print(f"{name}: a SCIM bulk request, which is uploaded as it stands; the mapping is not used")
-            print(*_ending(seen, rows.notes), sep="\n")
+            say(f"{name}: a SCIM bulk request, which is uploaded as it stands; the mapping is not used")
+            say(*_ending(seen, rows.notes))
             return SOME_REJECTED if seen.decisions[Decision.REJECTED] else 0
         columns = rows.columns
-        if columns == feed.mapping.columns:
+        nested = columns == feed.mapping.columns
+        if nested:
             # As JSON and XML have it: whatever was asked for.
             with suppress(DropUnusable):
                 columns = table(third, ()).columns
-        unmapped = _unmapped(feed.mapping.columns, columns)
+        unmapped = _unmapped(feed.mapping.columns, columns, nested=nested)
         try:
             bound = feed.mapping.bind(rows.columns, now=landed)
         except DropUnusable as error:
             for fault in error.faults:
                 near = fault.advice.startswith("the nearest") or not unmapped
-                print(f"{name}: {_told(fault if near else replace(fault, advice=''))}")
-            print(*unmapped, sep="\n")
+                say(f"{name}: {_told(fault if near else replace(fault, advice=''))}")
+            say(*unmapped)
             return UNUSABLE
         seen = _Seen(targets=feed.mapping.targets)
         again = table(second, feed.mapping.columns)
         _walk(rows, again, bound, seen)
-    print(f"{name}: {_count(seen.decisions.total(), 'row')}")
+    say(f"{name}: {_count(seen.decisions.total(), 'row')}")
     if not feed.feed.files.is_drop(path.name):
-        print("note: a file of this name is no drop of this feed (files in the feed file)")
-    print(*_attributes(feed, seen), sep="\n")
-    print(*unmapped, *_ending(seen, again.notes), sep="\n")
+        say("note: a file of this name is no drop of this feed (files in the feed file)")
+    say(*_attributes(feed, seen))
+    say(*unmapped, *_ending(seen, again.notes))
     return SOME_REJECTED if seen.decisions[Decision.REJECTED] else 0
 
 
@@ -197,9 +201,18 @@ def shape(text: str) -> str:
     return cut if len(cut) <= LONGEST_SHAPE else cut[:LONGEST_SHAPE] + "…"
 
 
-def _unmapped(mapped: Sequence[str], present: Sequence[str]) -> list[str]:
-    names = [name for name in present if name and name not in mapped]
-    return [f"columns that nothing reads: {', '.join(names)}"] if names else []
+def _unmapped(mapped: Sequence[str], present: Sequence[str], *, nested: bool) -> list[str]:
+    """Where the header is missing, the names in its place are a person's: they are not told."""
+    names = shown(present, mapped, nested=nested)
+    if not nested and not any(names):
+        return [f"the names of its {_count(len(present), 'column')} do not look like names ({NO_HEADER})"]
+    unread = [place for place, name in enumerate(present) if name and name not in mapped]
+    listed = [names[place] for place in unread if names[place]]
+    hidden = [str(place + 1) for place in unread if not names[place]]
+    if hidden:
+        numbers = "" if nested else f" ({', '.join(hidden[:PLACES])}{', …' if len(hidden) > PLACES else ''})"
+        listed.append(f"{_count(len(hidden), 'other')}{numbers} whose names do not look like names")
+    return [f"columns that nothing reads: {', '.join(listed)}"] if listed else []
 
 
 def _attributes(feed: LoadedFeed, seen: _Seen) -> Iterator[str]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from connector.commands.printing import say
 from connector.outside.blobs import connect
 from connector.outside.graph import Graph
 from connector.outside.probe import StorageProbe
@@ -74,7 +75,7 @@ class Doctor:
 
     def say(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
-            print(finding, flush=True)
+            say(str(finding), flush=True)
             self.failed += finding.result is Result.FAIL
 
     async def examine(self, *, app_only: bool, wait: timedelta) -> None:
@@ -133,7 +134,7 @@ class Doctor:
                 return app, self._about(app, version, settings)
             if not told:
                 told = True
-                print("waiting for the app to examine itself at its next tick …", file=sys.stderr, flush=True)
+                say("waiting for the app to examine itself at its next tick …", to=sys.stderr, flush=True)
             await self._clock.sleep(LOOK_AGAIN)
 
     def _about(self, app: DoctorReport | None, version: str, settings: Settings) -> Finding:

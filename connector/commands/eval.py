@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.commands.local_files import feed_of
+from connector.commands.printing import say, visible
 from connector.feed.file_options import FileOptions
 from connector.mapping.expressions.expression_error import ExpressionError
 from connector.mapping.expressions.parser import Expression, parse
@@ -48,14 +49,14 @@ def evaluate(text: str, values: Sequence[str], *, row: str | None, feed: Path | 
     try:
         expression = parse(text, tables=tables)
         cells = _row(row, expression, loaded.feed.file if loaded else FileOptions()) if row else {}
-        cells |= dict(map(_pair, values))
+        given = dict(map(_pair, values))
+        cells |= given
         _check_columns(expression, cells)
-        steps = trace(expression, cells, now=_time(now), tables=tables)
+        steps = trace(expression, cells, now=_time(now), tables=tables, known=given)
     except ExpressionError as error:
         _point(text, error.position, f"{error.message} ({error.advice})" if error.advice else error.message)
         return FAULTY
-    for line in _lines(steps):
-        print(line)
+    say(*_lines(steps))
     value = steps[-1].value
     if isinstance(value, ValueFault):
         # The same text gives the same fault, so the first place is as good as any.
@@ -125,17 +126,13 @@ def _shown(value: Value | ValueFault) -> str:
         return "cannot be worked out"
     if value is IGNORE:
         return "nothing: the attribute is left out"
-    return _printable(json.dumps(value, ensure_ascii=False))
-
-
-def _printable(text: str) -> str:
-    """An argument that is not in the terminal's encoding has halves of surrogate pairs, which cannot be printed."""
-    return text.encode(errors="backslashreplace").decode()
+    # Escapes of JSON's own, and those of `say`, for what is not printable.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _point(text: str, position: int, message: str) -> None:
     """The expression's line with a caret under the position, then what is wrong there."""
     start = max(text.rfind(end, 0, position) for end in "\r\n") + 1
     line = (text[start:].splitlines() or [""])[0]
-    indent = "".join("\t" if char == "\t" else " " for char in text[start:position])
-    print(_printable(f"{line}\n{indent}^\n{message}"), file=sys.stderr)
+    indent = "".join("\t" if char == "\t" else " " for char in visible(text[start:position]))
+    say(line, f"{indent}^", message, to=sys.stderr)

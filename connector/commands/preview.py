@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from connector.commands.local_files import feed_of, landed_at
+from connector.commands.output_folder import output_folder
+from connector.commands.printing import say, visible
 from connector.outside.keys import no_secrets
 from connector.planning.decide import DropRejected, Notes, decide, plaintext
 from connector.reporting.csv_files import rejects_csv
 from connector.vocabulary.bulk_request import BulkRequest
-from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.run import Decision, PlannedRow
 
 SOME_REJECTED = 3
@@ -36,23 +37,18 @@ def run(options: argparse.Namespace) -> int:
 def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
     """Bodies to stdout as JSON Lines, or one file each to `out`; counts and rejected rows to stderr.
 
+    Those on stdout have as JSON's escapes what a terminal would obey; those in files are what is sent, byte for byte.
+
     Gives 0 when every row maps, 3 when some are rejected. Raises Unusable.
     """
     feed = feed_of(feed_path)
     landed = landed_at(file_path)
-    if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            for stale in out.glob("[0-9][0-9][0-9][0-9][0-9][0-9]*.json"):
-                stale.unlink()
-        except OSError as error:
-            fault = Fault(message=f"cannot be written to: {error.strerror}", advice="name a directory of yours")
-            raise Unusable(str(out), [fault]) from error
     counts: Counter[Decision] = Counter()
     unsent: list[PlannedRow] = []
     requests = 0
     notes: tuple[str, ...] = ()
     with ExitStack() as files:
+        folder = files.enter_context(output_folder(out, reading=file_path)) if out is not None else None
 
         def opened() -> BinaryIO:
             return files.enter_context(file_path.open("rb"))
@@ -62,10 +58,10 @@ def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
             for item in decide(source, name=str(file_path), landed=landed, feed=feed):
                 if isinstance(item, BulkRequest):
                     requests += 1
-                    if out is None:
-                        sys.stdout.buffer.write(item.body + b"\n")
+                    if folder is None:
+                        sys.stdout.buffer.write(visible(item.body.decode()).encode() + b"\n")
                     else:
-                        (out / f"{item.number:06d}.json").write_bytes(item.body)
+                        folder.write(f"{item.number:06d}.json", item.body)
                 elif isinstance(item, Notes):
                     notes = item.texts
                 else:
@@ -75,20 +71,18 @@ def preview(feed_path: Path, file_path: Path, out: Path | None) -> int:
             sys.stdout.flush()
         except DropRejected as error:
             raise error.cause from None
+        if folder is not None:
+            folder.write("rejects.csv", "".join(rejects_csv(unsent)).encode())
     _tell(counts, unsent, notes, requests)
-    if out is not None:
-        (out / "rejects.csv").write_text("".join(rejects_csv(unsent)), encoding="utf-8", newline="")
     return SOME_REJECTED if counts[Decision.REJECTED] else 0
 
 
 def _tell(counts: Counter[Decision], unsent: list[PlannedRow], notes: tuple[str, ...], requests: int) -> None:
     parts = ", ".join(f"{counts[decision]} {decision.value}" for decision in Decision if counts[decision])
-    print(f"{counts.total()} rows: {parts or 'none'}; {requests} bulk requests", file=sys.stderr)
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    say(f"{counts.total()} rows: {parts or 'none'}; {requests} bulk requests", to=sys.stderr)
+    say(*(f"note: {note}" for note in notes), to=sys.stderr)
     for row in unsent:
         who = f"row {row.row}" + (f" (externalId {row.external_id})" if row.external_id else "")
-        for fault in row.faults:
-            print(f"{who}: {fault}", file=sys.stderr)
+        say(*(f"{who}: {fault}" for fault in row.faults), to=sys.stderr)
         if row.reason:
-            print(f"{who}: {row.decision.value}: {row.reason}", file=sys.stderr)
+            say(f"{who}: {row.decision.value}: {row.reason}", to=sys.stderr)

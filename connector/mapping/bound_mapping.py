@@ -18,6 +18,7 @@ from connector.mapping.fast_path import Cells, Mapped, Scope, Warnings, compiled
 from connector.mapping.rules import FILTERED, Rule, in_order
 from connector.mapping.slow_path import Careful, described
 from connector.mapping.value_checks import MANAGER, MISREAD, UNSENDABLE, Trouble, Watch, many, own_manager, watch
+from connector.vocabulary.column_names import NO_HEADER, shown
 from connector.vocabulary.errors import DropUnusable, Fault
 
 
@@ -143,6 +144,12 @@ class Mapping:
     def _check(self, columns: Sequence[str]) -> None:
         faults: list[Fault] = []
         times = Counter(columns)
+        if all(times[column] == 1 for column in self.columns):
+            return
+        names = [name for name in dict.fromkeys(shown(columns, self.columns)) if name]
+        if any(columns) and not names:
+            message = f"the header row has {_none_of(len(self.columns))} that the mapping names"
+            raise DropUnusable(self.name, [Fault(message=message, advice=NO_HEADER)])
         for column in self.columns:
             if times[column] > 1:
                 faults.append(
@@ -153,9 +160,9 @@ class Mapping:
                     )
                 )
             elif not times[column]:
-                near = difflib.get_close_matches(column.lower(), [name.lower() for name in columns])
-                names = [name for name in dict.fromkeys(columns) if name.lower() in near]
-                advice = f"the nearest are {', '.join(map(repr, names))}" if names else _there_are(columns)
+                near = difflib.get_close_matches(column.lower(), [name.lower() for name in names])
+                near = [name for name in names if name.lower() in near]
+                advice = f"the nearest are {', '.join(map(repr, near))}" if near else _there_are(columns, names)
                 faults.append(
                     Fault(
                         message=f"there is no column {column!r}, which the mapping names", advice=advice, column=column
@@ -165,6 +172,13 @@ class Mapping:
             raise DropUnusable(self.name, faults)
 
 
-def _there_are(columns: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, columns[:20]))
-    return f"the file has {shown}{', …' if len(columns) > 20 else ''}" if columns else "the file has no columns"
+def _none_of(count: int) -> str:
+    return f"none of the {count} columns" if count > 1 else "not the column"
+
+
+def _there_are(columns: Sequence[str], names: Sequence[str]) -> str:
+    """`names` are those of the columns that a message may show."""
+    if not names:
+        return "the file has no columns"
+    listed = ", ".join(map(repr, names[:20]))
+    return f"the file has {listed}{', …' if len(set(columns)) > min(len(names), 20) else ''}"

@@ -31,8 +31,10 @@ DEFAULTS: Mapping[str, str] = {
     # Entra's limit on /bulkUpload, and the daily quota of a tenant with P1 or P2 (6,000 with Governance).
     "SEND_LIMIT": "40/5s",
     "SEND_QUOTA": "2000/24h",
-    # Five minutes before the plan's default functionTimeout of 30 (host.json).
+    # With ten minutes for settling, and for a drop that is tried alone, five minutes below functionTimeout (host.json).
     "SEND_TIME_LIMIT": "25m",
+    "ARRIVAL_TIME": "1m",
+    "PLAN_TIME_LIMIT": "10m",
     "SETTLE_DEADLINE": "24h",
     "MAX_ROWS": "1000000",
 }
@@ -130,6 +132,8 @@ class Settings:
     send_limit: Limit
     send_quota: Limit
     send_time_limit: timedelta
+    arrival_time: timedelta
+    plan_time_limit: timedelta
     settle_deadline: timedelta
     max_rows: int
 
@@ -170,6 +174,8 @@ class Settings:
             send_limit=read("SEND_LIMIT", Limit.parse, some),
             send_quota=read("SEND_QUOTA", Limit.parse, some),
             send_time_limit=read("SEND_TIME_LIMIT", duration, timedelta()),
+            arrival_time=read("ARRIVAL_TIME", duration, timedelta()),
+            plan_time_limit=read("PLAN_TIME_LIMIT", duration, timedelta()),
             settle_deadline=read("SETTLE_DEADLINE", duration, timedelta()),
             max_rows=read("MAX_ROWS", _rows, 1),
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -15,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from azure.core import MatchConditions
-from azure.storage.blob import BlobProperties, BlobServiceClient
-from pydantic import TypeAdapter, ValidationError
+from azure.storage.blob import BlobServiceClient
+from pydantic import TypeAdapter
 
 from connector.outside.blobs import (
     BLOCK,
@@ -32,11 +34,23 @@ from connector.outside.blobs import (
     storage_errors,
     write_blob,
 )
+from connector.outside.inbox import Inbox
+from connector.outside.run_index import PREFIX, RunIndex, state_of
 from connector.outside.settings import Settings
 from connector.vocabulary.bulk_request import PlannedBody
-from connector.vocabulary.errors import Conflict, Fault, Unusable
-from connector.vocabulary.lines import parse_plan_line, plan_line
-from connector.vocabulary.run import Drop, PlannedRow, Receipt, Run, State
+from connector.vocabulary.errors import Conflict, DropUnusable, Fault, StateUnusable
+from connector.vocabulary.event import Event
+from connector.vocabulary.inbox import InboxBlob
+from connector.vocabulary.lines import (
+    PLAN_HEAD,
+    PLAN_SCHEMA,
+    parse_event_line,
+    parse_plan_line,
+    plan_line,
+    plan_schema,
+)
+from connector.vocabulary.order import RunKey
+from connector.vocabulary.run import RUN_SCHEMA, Drop, Obstacle, PlannedRow, Receipt, Run, State
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -56,22 +70,27 @@ _SPOOL = re.compile(r"spool/(\d{6,})\.json$")
 
 @dataclass(slots=True)
 class RunEntry:
-    """What a listing of the runs container shows of one run, without reading a blob."""
+    """What a listing of the runs container shows of one run, without reading a blob.
+
+    `state` is None where `run.json` has lost its metadata; `has_state` says whether there is one.
+    """
 
     feed: str
     id: str
     state: State | None = None
     spool: list[int] = field(default_factory=list)
+    has_state: bool = False
 
 
 class Store:
     """Typed access to the four containers. Methods raise Retryable, Stopped and Conflict; what is not there is None."""
 
     def __init__(self, service: BlobServiceClient, settings: Settings) -> None:
-        self._inbox = service.get_container_client(settings.inbox)
+        self._inbox = Inbox(service.get_container_client(settings.inbox))
         self._config = service.get_container_client(settings.config)
         self._runs = service.get_container_client(settings.runs)
         self._summaries = service.get_container_client(settings.summaries)
+        self.index = RunIndex(self._runs)
 
     @classmethod
     def connect(
@@ -82,36 +101,17 @@ class Store:
 
     # inbox and config: read only
 
-    def drops(self, feed: str | None = None) -> Iterator[Drop]:
-        """Every blob of the inbox that lies in a feed's folder (in the one given), in no particular order.
+    def drops(self, feed: str | None = None) -> Iterator[InboxBlob]:
+        return self._inbox.blobs(feed)
 
-        A folder within it is among them where storage lists it as a blob: its name ends in "/".
-        """
-        for blob in list_blobs(self._inbox, f"{feed}/" if feed else ""):
-            folder, _, name = blob.name.partition("/")
-            if folder and name:
-                if _is_folder(blob):
-                    name = f"{name.rstrip('/')}/"
-                yield Drop(
-                    feed=folder, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified
-                )
+    def drop(self, path: str) -> InboxBlob | Obstacle | None:
+        return self._inbox.blob(path)
 
-    def drop(self, path: str) -> Drop | None:
-        """The drop at `<feed>/<name>` as it is now."""
-        feed, _, name = path.partition("/")
-        try:
-            with storage_errors(f"inbox/{path}"):
-                blob = self._inbox.get_blob_client(path).get_blob_properties()
-        except Missing:
-            return None
-        if not name or _is_folder(blob):
-            return None
-        return Drop(feed=feed, name=name, etag=plain_etag(blob.etag), bytes=blob.size, landed=blob.last_modified)
+    def hierarchical(self, drop: Drop) -> bool:
+        return self._inbox.hierarchical(drop)
 
     def open_drop(self, drop: Drop) -> io.BufferedReader:
-        """The drop's bytes, from the start; may be called again for another pass."""
-        raw = BlobFile(self._inbox, drop.path, etag=drop.etag, size=drop.bytes)
-        return io.BufferedReader(raw, BLOCK)
+        return self._inbox.open(drop)
 
     def feed_file(self, feed: str) -> tuple[bytes, str] | None:
         """`config/feeds/<feed>.yaml` (or `.yml`) and its ETag."""
@@ -142,15 +142,16 @@ class Store:
         entries: dict[tuple[str, str], RunEntry] = {}
         for blob in list_blobs(self._runs):
             parts = blob.name.split("/", 2)
-            if len(parts) < 3:
+            if len(parts) < 3 or blob.name.startswith(PREFIX):
                 continue
             feed, run, rest = parts
             entry = entries.get((feed, run)) or entries.setdefault((feed, run), RunEntry(feed, run))
             if rest == "run.json":
-                entry.state = _state((blob.metadata or {}).get("state"))
+                entry.has_state = True
+                entry.state = state_of(blob.metadata or {})
             elif match := _SPOOL.match(rest):
                 entry.spool.append(int(match[1]))
-        return {key: entry for key, entry in entries.items() if entry.state}
+        return {key: entry for key, entry in entries.items() if entry.has_state}
 
     def run(self, feed: str, run: str) -> tuple[Run, str] | None:
         """The run's state and its ETag for the next `save_run`."""
@@ -158,24 +159,27 @@ class Store:
         if found is None:
             return None
         data, etag = found
-        try:
-            return _runs().validate_json(data), etag
-        except ValidationError:
-            damaged = Fault(message="is not a run's state", advice="delete it: the run is then planned again")
-            raise Unusable(f"runs/{feed}/{run}/run.json", [damaged]) from None
+        return _parsed_run(data, f"runs/{feed}/{run}/run.json"), etag
 
     def create_run(self, run: Run) -> bool:
         """False when it exists already: the same event came before."""
+        self.index.note(run)
         try:
             self._write_run(run, match_condition=MatchConditions.IfMissing)
         except Conflict:
             return False
         return True
 
-    def save_run(self, run: Run, etag: str, lease: Lease | None = None) -> str:
-        """Compare-and-swap; gives the new ETag. Raises Conflict when another instance was faster."""
+    def save_run(self, run: Run, etag: str, lease: Lease | None = None, *, moved: bool = False) -> str:
+        """Compare-and-swap; gives the new ETag. Raises Conflict when another instance was faster.
+
+        `moved`: its state has changed, which the index is told.
+        """
         options: dict[str, Any] = {"lease": lease.id} if lease else {}
-        return self._write_run(run, etag=etag, match_condition=MatchConditions.IfNotModified, **options)
+        etag = self._write_run(run, etag=etag, match_condition=MatchConditions.IfNotModified, **options)
+        if moved:
+            self.index.note(run)
+        return etag
 
     def _write_run(self, run: Run, **condition: Any) -> str:
         return write_blob(
@@ -199,11 +203,12 @@ class Store:
         raw = BlockWriter(self._runs, f"{run.feed}/{run.id}/plan.jsonl.gz", "application/gzip")
         # mtime=0: the same plan gives the same bytes.
         with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=5, mtime=0) as packed:
+            packed.write(PLAN_HEAD)
             yield PlanWriter(packed)
         raw.commit()
 
     def read_plan(self, run: Run) -> Iterator[PlannedRow]:
-        """The plan's lines, streamed; none when there is no plan yet."""
+        """The plan's lines, streamed; none when there is no plan yet. Raises StateUnusable where it is damaged."""
         path = f"{run.feed}/{run.id}/plan.jsonl.gz"
         try:
             with storage_errors(f"runs/{path}"):
@@ -211,9 +216,15 @@ class Store:
         except Missing:
             return
         raw = BlobFile(self._runs, path, etag=plain_etag(properties.etag), size=properties.size)
-        with gzip.GzipFile(fileobj=io.BufferedReader(raw, BLOCK)) as lines:
-            for line in lines:
-                yield parse_plan_line(line)
+        try:
+            with gzip.GzipFile(fileobj=io.BufferedReader(raw, BLOCK)) as lines:
+                for line in lines:
+                    if (schema := plan_schema(line)) is None:
+                        yield parse_plan_line(line)
+                    elif schema > PLAN_SCHEMA:
+                        raise StateUnusable(f"runs/{path}", [newer(schema)])
+        except _DAMAGE:
+            raise StateUnusable(f"runs/{path}", [damaged(_AGAIN)]) from None
 
     # the spool: bodies still to be sent, and what is known of each
 
@@ -231,7 +242,11 @@ class Store:
 
     def spooled(self, run: Run) -> list[int]:
         """The numbers of the requests that are in the spool, ascending."""
-        prefix = f"{run.feed}/{run.id}/"
+        return self.spool_of((run.feed, run.id))
+
+    def spool_of(self, key: RunKey) -> list[int]:
+        """The same, of a run of which no more than its name is known."""
+        prefix = f"{key[0]}/{key[1]}/"
         names = [blob.name for blob in list_blobs(self._runs, f"{prefix}spool/")]
         return sorted(int(m[1]) for name in names if (m := _SPOOL.match(name[len(prefix) :])))
 
@@ -240,20 +255,31 @@ class Store:
         write_blob(
             self._runs,
             f"{run.feed}/{run.id}/requests.json",
-            orjson.dumps([tuple(body) for body in index]),
+            _index_json([(body.people_count, body.digest) for body in index]),
             "application/json",
             overwrite=True,
         )
 
     def requests_index(self, run: Run) -> list[PlannedBody]:
+        """Empty where it is missing or damaged: the plan tells the same."""
         found = read_blob(self._runs, f"{run.feed}/{run.id}/requests.json")
-        return [] if found is None else [PlannedBody(*body) for body in orjson.loads(found[0])]
+        if found is None:
+            return []
+        try:
+            index = orjson.loads(found[0])
+            # Of before it had a checksum, it is the list alone.
+            bodies = index if isinstance(index, list) else index["bodies"]
+            if bodies is not index and zlib.crc32(orjson.dumps(bodies)) != index["crc"]:
+                return []
+            return [PlannedBody(int(people), str(digest)) for people, digest in bodies]
+        except _DAMAGE:
+            return []
 
     def append_receipt(self, run: Run, receipt: Receipt) -> None:
         """Durable before the spool blob is deleted, so that what was sent is known whatever crashes."""
         path = f"{run.feed}/{run.id}/receipts.jsonl"
         blob = self._runs.get_blob_client(path)
-        line = _receipts().dump_json(receipt) + b"\n"
+        line = _receipts().dump_json(replace(receipt, plan=run.plan_id)) + b"\n"
         try:
             with storage_errors(f"runs/{path}"):
                 blob.append_block(line)
@@ -263,23 +289,57 @@ class Store:
             with storage_errors(f"runs/{path}"):
                 blob.append_block(line)
 
+    def put_receipt(self, run: Run, receipt: Receipt) -> None:
+        """A receipt in a blob of its own, for where storage refuses for good to append it."""
+        path = f"{_receipts_apart(run)}{receipt.request:06d}-{uuid.uuid4().hex[:8]}.json"
+        data = _receipts().dump_json(replace(receipt, plan=run.plan_id))
+        write_blob(self._runs, path, data, "application/json", overwrite=False)
+
     def receipts(self, run: Run, *, unfinished: bool = False) -> dict[int, Receipt]:
-        """By request number, with the `unfinished` too if asked. A line that a retried call wrote twice counts once."""
+        """By request number, with the `unfinished` too if asked. A line that a retried call wrote twice counts once.
+
+        What is damaged counts as missing, and so does what belongs to an earlier plan of the run.
+        """
         found = read_blob(self._runs, f"{run.feed}/{run.id}/receipts.jsonl")
-        if found is None:
-            return {}
-        receipts = (_receipts().validate_json(line) for line in found[0].splitlines())
-        last = {receipt.request: receipt for receipt in receipts}
+        lines = [] if found is None else found[0].splitlines()
+        if run.receipts_apart or run.state is State.SENDING:
+            names = sorted(blob.name for blob in list_blobs(self._runs, _receipts_apart(run)))
+            lines += [apart[0] for name in names if (apart := read_blob(self._runs, name))]
+        last: dict[int, Receipt] = {}
+        for line in lines:
+            with suppress(ValueError):
+                receipt = _receipts().validate_json(line)
+                known = last.get(receipt.request)
+                # One that is final is never taken back, in whatever order they were read.
+                if receipt.plan in {"", run.plan_id} and not (known and known.final):
+                    last[receipt.request] = receipt
         return {number: receipt for number, receipt in last.items() if unfinished or receipt.final}
 
-    def events(self, run: Run) -> bytes:
-        """The log events kept of this run's people, as JSON Lines."""
-        found = read_blob(self._runs, f"{run.feed}/{run.id}/events.jsonl.gz")
-        return b"" if found is None else gzip.decompress(found[0])
+    def events(self, run: Run) -> tuple[list[tuple[Event, bool]], str]:
+        """The log's events kept of this run's people, whether each is about another run, and the blob's ETag.
 
-    def put_events(self, run: Run, lines: bytes) -> None:
+        No events and "" where the blob is missing or damaged: the log has them still.
+        """
+        found = read_blob(self._runs, f"{run.feed}/{run.id}/events.jsonl.gz")
+        if found is None:
+            return [], ""
+        try:
+            return [parse_event_line(line) for line in gzip.decompress(found[0]).splitlines()], found[1]
+        except _DAMAGE:
+            return [], ""
+
+    def put_events(self, run: Run, lines: bytes) -> str:
+        """Gives the new ETag."""
         path = f"{run.feed}/{run.id}/events.jsonl.gz"
-        write_blob(self._runs, path, gzip.compress(lines, 5, mtime=0), "application/gzip", overwrite=True)
+        return write_blob(self._runs, path, gzip.compress(lines, 5, mtime=0), "application/gzip", overwrite=True)
+
+    def job_memory(self, job_id: str) -> bytes:
+        """`_jobs/<jobId>.json`: what settling knows of a job; empty where it knows nothing yet."""
+        found = read_blob(self._runs, f"{PREFIX}jobs/{job_id}.json")
+        return b"" if found is None else found[0]
+
+    def put_job_memory(self, job_id: str, data: bytes) -> None:
+        write_blob(self._runs, f"{PREFIX}jobs/{job_id}.json", data, "application/json", overwrite=True)
 
     # the uplink's ledger and lease
 
@@ -361,26 +421,55 @@ class PlanWriter:
         self._stream.write(plan_line(row))
 
 
-def _is_folder(blob: BlobProperties) -> bool:
-    """With a hierarchical namespace, folders are listed as empty blobs that say so."""
-    return (blob.metadata or {}).get("hdi_isfolder") == "true"
+def _index_json(bodies: list[tuple[int, str]]) -> bytes:
+    # A digest that is damaged would look like a body that is.
+    return orjson.dumps({"bodies": bodies, "crc": zlib.crc32(orjson.dumps(bodies))})
+
+
+def _receipts_apart(run: Run) -> str:
+    return f"{run.feed}/{run.id}/receipts/"
 
 
 def _spool_path(run: Run, number: int) -> str:
     return f"{run.feed}/{run.id}/spool/{number:06d}.json"
 
 
-def _state(text: str | None) -> State | None:
-    try:
-        return State(text) if text else None
-    except ValueError:
-        return None
-
-
 # Made when they are first needed: an idle tick reads no run.
 @cache
 def _runs() -> TypeAdapter[Run]:
     return TypeAdapter(Run)
+
+
+def _parsed_run(data: bytes, path: str) -> Run:
+    try:
+        found = orjson.loads(data)
+        schema = found.get("schema", 0)
+        if isinstance(schema, int) and schema > RUN_SCHEMA:
+            raise StateUnusable(path, [newer(schema)])
+        return _runs().validate_python(found)
+    except (ValueError, AttributeError):
+        raise StateUnusable(path, [_NO_RUN]) from None
+
+
+def newer(schema: int) -> Fault:
+    """Of state that another version of the connector has written."""
+    return Fault(
+        message=f"was written by a newer version of the connector (schema {schema})",
+        advice="deploy that version again: this one leaves it alone",
+    )
+
+
+def damaged(advice: str) -> Fault:
+    return Fault(message="is damaged", advice=advice)
+
+
+_AGAIN = "drop the file again under its name: that is a new run of its own"
+# What parsing and unpacking raise for bytes that are not what was written.
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, zlib.error, DropUnusable)
+_NO_RUN = Fault(
+    message="is damaged: it is no run's state",
+    advice="drop the file again under its name: that is a new run; then delete this run's folder of the runs container",
+)
 
 
 @cache

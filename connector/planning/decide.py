@@ -21,6 +21,8 @@ from connector.vocabulary.errors import DropUnusable, Fault, Unusable
 from connector.vocabulary.run import PlannedRow
 
 NOTED_WARNINGS = 10
+# Looking at the clock at every row would cost more than reading some of them.
+ROWS_BETWEEN_LOOKS = 64
 
 
 def plaintext(
@@ -53,13 +55,19 @@ def plaintext(
 
 
 def decide(
-    opened: Callable[[], BinaryIO], *, name: str, landed: datetime, feed: LoadedFeed
+    opened: Callable[[], BinaryIO],
+    *,
+    name: str,
+    landed: datetime,
+    feed: LoadedFeed,
+    go_on: Callable[[], None] = lambda: None,
 ) -> Iterator[PlannedRow | BulkRequest | Notes]:
     """A drop's decisions and bodies as `plan` gives them, and at the end the reader's notes.
 
-    `opened` gives the drop's bytes from the start, once for each of two passes. Raises DropRejected.
+    `opened` gives the drop's bytes from the start, once for each of two passes. `go_on` is asked every few rows and
+    may raise. Raises DropRejected.
     """
-    counted = _Counted()
+    counted = _Counted(go_on)
     # An encrypted file's name ends in what it was before.
     inner = re.sub(r"\.(pgp|gpg|asc)$", "", name, flags=re.IGNORECASE) if feed.feed.pgp else name
 
@@ -123,9 +131,12 @@ class AsItStands:
 class _Counted:
     """Passes rows through and counts them, so that an unusable drop's rows are accounted for."""
 
-    def __init__(self) -> None:
+    def __init__(self, go_on: Callable[[], None]) -> None:
+        self._go_on = go_on
         self.rows = 0
 
     def __call__(self, rows: Iterable[Any]) -> Iterator[Any]:
         for self.rows, row in enumerate(rows, start=1):
+            if not self.rows % ROWS_BETWEEN_LOOKS:
+                self._go_on()
             yield row

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from connector.feed.files import Files
 from connector.feed.parse import parse
 from connector.mapping import LoadedFeed, load_feed
 from connector.outside.settings import Settings
 from connector.outside.store import Store
-from connector.vocabulary.errors import Fault, FeedUnusable
+from connector.vocabulary.errors import ConnectorError, Fault, FeedUnusable
+
+log = logging.getLogger(__name__)
 
 
 class Feeds:
@@ -25,20 +29,38 @@ class Feeds:
             advice = "write one, or move the drop to the folder of a feed that has one"
             raise FeedUnusable(path, [Fault(message="the feed has no feed file", advice=advice)])
         text, etag = found
-        return load_feed(text, name=path, files=self._beside, graph=self._settings.graph), etag
-
-    def files(self, feed: str) -> Files:
-        """The feed's rules on which blobs are drops; the defaults while these cannot be made out.
-
-        They count whatever else is wrong with the feed file, lest markers and what is to be ignored become runs.
-        """
-        found = self._store.feed_file(feed)
-        if found is None:
-            return Files()
         try:
-            return parse(found[0], name=feed, graph=self._settings.graph).feed.files
-        except FeedUnusable:
-            return Files()
+            return load_feed(text, name=path, files=self._beside, graph=self._settings.graph), etag
+        except ConnectorError:
+            raise
+        except Exception as error:
+            raise FeedUnusable(path, [unforeseen(error, "the feed file")]) from error
+
+    def files(self, feed: str, good: str) -> tuple[Files, str]:
+        """The feed's rules on which blobs are drops, and the file's ETag ("": there is none).
+
+        They count whatever else is wrong with the feed file, lest markers and what is to be ignored become runs; while
+        they cannot be made out, the last good ones do. `good` is the ETag of the file that these were in, "" for none.
+        """
+        text, etag = self._store.feed_file(feed) or (b"", "")
+        rules = self._rules(feed, text) if etag else None
+        if rules is not None:
+            if etag != good:
+                self._store.index.keep_feed_file(feed, text, etag)
+            return rules, etag
+        before = self._store.index.good_feed_file(feed) if good else None
+        return (self._rules(feed, before) if before else None) or Files(), etag
+
+    def _rules(self, feed: str, text: bytes) -> Files | None:
+        try:
+            parsed = parse(text, name=feed, graph=self._settings.graph)
+        except Exception as error:
+            if not isinstance(error, FeedUnusable):
+                log.error(
+                    "step failed", extra={"step": "feed file", "feed": feed, "run": "", "error": type(error).__name__}
+                )
+            return None
+        return None if any(place[:1] == ("files",) for place in parsed.unjudged) else parsed.feed.files
 
     def _beside(self, name: str) -> bytes:
         """A file beside the feed files, such as a lookup table."""
@@ -46,3 +68,11 @@ class Feeds:
         if data is None:
             raise FileNotFoundError(name)
         return data
+
+
+def unforeseen(error: Exception, what: str) -> Fault:
+    """Of an exception that is not ours: its class alone, since its words may be a person's."""
+    return Fault(
+        message=f"{what} made the connector fail ({type(error).__name__})",
+        advice="please report it with this message: nothing of it was sent, and nothing else is held up by it",
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ from connector.readers.dialect import Dialect, find_dialect, reader_of, separato
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable, header_names
 from connector.readers.text import BLOCK, MARK, MAX_LINE, TOO_LONG, UNDECODABLE, Text, lines_of, spoilt
 from connector.readers.trailer import check_trailer
+from connector.vocabulary.column_names import labels
 from connector.vocabulary.errors import Fault
 
 _SAMPLE_LINES = 200
@@ -55,13 +57,13 @@ def open_delimited(
     )
     header: list[str] | None = None
     if listed is not None:
-        columns = header_names(listed)
+        columns = header_names(listed, listed)
     elif options.header:
         header = _header(lines, dialect)
-        columns = header_names(header)
+        columns = header_names(header, wanted)
     else:
-        columns = header_names([str(position) for position, _ in enumerate(_header(lines[:], dialect), start=1)])
-    rows = _Reading(chain(("".join(lines),), blocks), dialect, columns, header, notes)
+        columns = header_names([str(place) for place, _ in enumerate(_header(lines[:], dialect), start=1)], wanted)
+    rows = _Reading(chain(("".join(lines),), blocks), dialect, columns, header, notes, known=listed or wanted)
     return Table(
         columns,
         lambda: rows.items(name, text, options),
@@ -169,11 +171,19 @@ def _is_suspect(block: str) -> bool:
 
 class _Reading:
     def __init__(
-        self, blocks: Iterator[str], dialect: Dialect, columns: Sequence[str], header: list[str] | None, notes: Notes
+        self,
+        blocks: Iterator[str],
+        dialect: Dialect,
+        columns: Sequence[str],
+        header: list[str] | None,
+        notes: Notes,
+        *,
+        known: Sequence[str],
     ) -> None:
         self._blocks = blocks
         self._dialect = dialect
         self._columns = columns
+        self._known = known
         self._header = header
         self._notes = notes
         self._number = 0
@@ -321,11 +331,15 @@ class _Reading:
             ),
         )
 
+    @cached_property
+    def _labels(self) -> Sequence[str]:
+        return labels(self._columns, self._known)
+
     def _spoilt(self, cells: Sequence[str]) -> Fault | None:
         for position, cell in enumerate(cells):
-            column = self._columns[position] if position < len(self._columns) else ""
-            if fault := spoilt(cell, column):
-                return fault
+            if spoilt(cell, ""):
+                column = self._labels[position] if position < len(self._columns) else ""
+                return spoilt(cell, column)
         return None
 
 

@@ -16,7 +16,8 @@ def open_fixed(stream: BinaryIO, head: bytes, *, name: str, options: FileOptions
     There is no header row (`skip` leaves one out). A line may be shorter than the layout, as many programs cut spaces
     off at a line's end: what is missing is empty.
     """
-    columns = header_names([column.name for column in options.columns])
+    names = [column.name for column in options.columns]
+    columns = header_names(names, names)
     slices = [slice(column.start - 1, column.start - 1 + column.width) for column in options.columns]
     text = Text(stream, head, options, notes)
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from connector.readers.table import Unreadable
 from connector.readers.text import MAX_LINE
+from connector.vocabulary.column_names import is_usual
 
 _SPACE = " \t\r\n"
 # Errors this close to the end of what was read may be due to what was not; the longest token is `-Infinity`.
@@ -176,9 +177,8 @@ class Scanner:
                     pass
                 continue
             if first:
-                raise Unreadable(
-                    f"the lists {first!r} and {name!r} could both be the rows", "file: record names the right one"
-                )
+                told = f"the lists {first!r} and {name!r}" if is_usual(first) and is_usual(name) else "two lists"
+                raise Unreadable(f"{told} could both be the rows", "file: record names the right one")
             first = name
             yield item
             yield from items

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
+from connector.vocabulary.column_names import NO_HEADER, shown
 from connector.vocabulary.errors import DropUnusable, Fault
 
 R = TypeVar("R")
@@ -149,8 +150,10 @@ class Unreadable(Exception):
         return DropUnusable(name, [Fault(message=message, advice=self.advice, column=self.column)])
 
 
-def header_names(cells: Sequence[str]) -> tuple[str, ...]:
+def header_names(cells: Sequence[str], known: Collection[str] = ()) -> tuple[str, ...]:
     """A header row's names, without surrounding white space or byte order mark; "" where a column has no name.
+
+    `known` are the names that the feed file has: a message may show them, whatever they are.
 
     Raises `Unreadable` when no column has a name, or two have the same: which of the two is meant cannot be known.
     """
@@ -164,10 +167,11 @@ def header_names(cells: Sequence[str]) -> tuple[str, ...]:
         if not name:
             continue
         if name in seen:
+            told = shown(names, known)[position - 1]
             raise Unreadable(
-                f"two columns have the same name, {name!r} (columns {seen[name]} and {position})",
-                "rename one of them in the export",
-                column=name,
+                f"two columns have the same name{told and f', {told!r}'} (columns {seen[name]} and {position})",
+                "rename one of them in the export" if told else NO_HEADER,
+                column=told,
             )
         seen[name] = position
     return names

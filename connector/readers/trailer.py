@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from connector.feed.file_options import FileOptions
@@ -12,6 +13,9 @@ MAX_HELD = 4 * 1024 * 1024
 _LONGEST = 10_000
 """Characters of a trailer line in which a count is looked for."""
 _SECONDS = 2.0
+# What a pattern says of characters beside those that it names: classes, escapes, what begins a group.
+_NO_LITERALS = re.compile(r"\\.|\[\^?\]?[^\]]*\]|\(\?[^)]*")
+_WORD = re.compile(r"[^\W\d_]{2}")
 
 
 def trailer_too_long(lines: int) -> Unreadable:
@@ -46,7 +50,10 @@ def check_trailer(trailer: Sequence[str], options: FileOptions, *, rows: int) ->
             column="file.footer.count",
         )
     if stated != rows:
+        # Where no word of the pattern tells a trailer from a row, the number may be a person's.
+        is_told = "|" not in pattern and _WORD.search(_NO_LITERALS.sub("", pattern))
+        says = f"{stated:,} rows" if is_told else "more rows" if stated > rows else "fewer rows"
         raise Unreadable(
-            f"the trailer states {stated:,} rows, but the file has {rows:,}",
+            f"the trailer states {says}, but the file has {rows:,}",
             "the file may have arrived in part: send it again",
         )

@@ -17,6 +17,7 @@ from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable, head
 from connector.readers.text import spoilt
 from connector.readers.trailer import MAX_HELD, check_trailer, trailer_too_long
 from connector.readers.workbook_parts import Package, Sheet, Texts, open_package, shared_texts
+from connector.vocabulary.column_names import is_usual, labels
 from connector.vocabulary.errors import Fault
 
 _ERRORS = frozenset(
@@ -45,19 +46,19 @@ def open_workbook(stream: Watched, *, name: str, options: FileOptions, wanted: S
             body = _again(first, body)
         while first and not first[-1].strip():
             first.pop()
-        columns = header_names(first if options.header else [str(i) for i in range(1, len(first) + 1)])
+        columns = header_names(first if options.header else [str(i) for i in range(1, len(first) + 1)], wanted)
     else:
-        columns = header_names(options.header)
+        columns = header_names(options.header, options.header)
     read = frozenset(wanted) or frozenset(columns)
+    names = columns if wanted else labels(columns, ())
     judged = [index for index, column in enumerate(columns) if column and column in read]
 
     def rows() -> Rows:
         number = 0
-        width = len(columns)
         try:
             for cells in body:
                 number += 1
-                yield _row(number, cells, columns, judged, width)
+                yield _row(number, cells, columns, judged, names)
             texts = ["\t".join(cells) for cells in trailer]
             check_trailer(texts, options, rows=number)
         except Unreadable as fault:
@@ -67,8 +68,9 @@ def open_workbook(stream: Watched, *, name: str, options: FileOptions, wanted: S
 
 
 def _row(
-    number: int, cells: list[str], columns: tuple[str, ...], judged: Sequence[int], width: int
+    number: int, cells: list[str], columns: tuple[str, ...], judged: Sequence[int], names: Sequence[str]
 ) -> tuple[int, list[str]] | BadRow:
+    width = len(columns)
     if any(cells[width:]):
         beyond = Fault(
             message="the row has values beyond the header's last column",
@@ -83,7 +85,7 @@ def _row(
             return BadRow(
                 number=number,
                 fault=Fault(
-                    message=f"the cell has Excel's error {cell}", advice="correct the sheet", column=columns[index]
+                    message=f"the cell has Excel's error {cell}", advice="correct the sheet", column=names[index]
                 ),
             )
         if len(cell) > MAX_CELL:
@@ -92,10 +94,10 @@ def _row(
                 fault=Fault(
                     message=f"the cell has more than {MAX_CELL:,} characters, which is all that XLSX has",
                     advice="shorten the value in the HR system",
-                    column=columns[index],
+                    column=names[index],
                 ),
             )
-        if fault := spoilt(cell, columns[index]):
+        if fault := spoilt(cell, names[index]):
             return BadRow(number=number, fault=fault)
     if tuple(cells) == columns:
         return BadRow(number=number, fault=Fault(message="the row repeats the header", advice="delete it"))
@@ -134,7 +136,8 @@ def _sheet(package: Package, name: str | None) -> Sheet:
     if name is not None:
         found = next((sheet for sheet in sheets if sheet.title == name), None)
         if found is None:
-            names = ", ".join(repr(sheet.title) for sheet in sheets)
+            titles = [sheet.title for sheet in sheets]
+            names = ", ".join(repr(t) if is_usual(t) else f"sheet {n}" for n, t in enumerate(titles, start=1))
             raise Unreadable(
                 f"the workbook has no sheet {name!r}, but {names}",
                 "correct file: sheet in the feed file",

@@ -15,6 +15,7 @@ from connector.feed.file_options import FileOptions
 from connector.readers.paths import Cutter, NestedValue, discovered
 from connector.readers.table import Cell, Notes, Rows, Table, Unreadable
 from connector.readers.text import BLOCK, MAX_LINE, bom_encoding
+from connector.vocabulary.column_names import is_usual
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SEPARATOR = "\n"
@@ -129,8 +130,10 @@ class _Parser:
         if self._only is None:
             self._only = names[1]
         elif self._only != names[1]:
+            both = (self._only.local, names[1].local)
+            told = "both {!r} and {!r} elements".format(*both) if all(map(is_usual, both)) else "elements of two names"
             raise Unreadable(
-                f"the root has both {self._only.local!r} and {names[1].local!r} elements, so the rows are not clear",
+                f"the root has {told}, so the rows are not clear",
                 "file: record names the element that is a row",
             )
         return True

@@ -181,13 +181,17 @@ def quiet_since(sent: datetime, found: Iterable[Ending]) -> datetime:
     return max([sent, *(ending.at for ending in found if ending.at)])
 
 
-def poll_from(receipts: Mapping[int, Receipt], watermark: datetime | None, *, closing: bool) -> datetime | None:
-    """From when on the job's log is to be read for this run; None while nothing of it was sent.
+def first_accepted(receipts: Mapping[int, Receipt]) -> datetime | None:
+    """When Entra had the first of a run; None while nothing of it was sent."""
+    accepted = (receipt.accepted for receipt in receipts.values() if receipt.people_lost < receipt.people)
+    return min(accepted, default=None)
+
+
+def poll_from(first: datetime | None, watermark: datetime | None, *, closing: bool) -> datetime | None:
+    """From when on the job's log is to be read for a run of which Entra had the `first`; None while it had nothing.
 
     The last poll before a run is closed reads all of it again: what came later than any overlap is still found.
     """
-    accepted = [receipt.accepted for receipt in receipts.values() if receipt.people_lost < receipt.people]
-    if not accepted:
-        return None
-    first = min(accepted)
-    return first if watermark is None or closing else max(first, watermark - OVERLAP)
+    if first is None or watermark is None or closing:
+        return first
+    return max(first, (watermark - OVERLAP).replace(second=0, microsecond=0))

@@ -89,7 +89,9 @@ def _template() -> Template:
 
 
 # HTML allows neither C0 controls nor lone surrogates; turned text direction would make a value read otherwise.
-_INVISIBLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_INVISIBLE: Final = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _LONGEST: Final = 1000
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from connector.outside.store import Store
 from connector.reporting.causes import FAILURES
 from connector.reporting.csv_files import outcomes_csv, rejects_csv
 from connector.reporting.page import PAGE_LINES, html
-from connector.reporting.run_so_far import RunSoFar
+from connector.reporting.run_so_far import RunSoFar, readable_plan
 from connector.reporting.summary_file import parse_summary, summary_json
-from connector.vocabulary.errors import Conflict, ConnectorError, Fault
-from connector.vocabulary.run import Decision, PlannedRow, Run, State
-from connector.vocabulary.summary import Summary
+from connector.vocabulary.errors import Conflict, ConnectorError, Fault, StateUnusable, Unusable
+from connector.vocabulary.order import landing
+from connector.vocabulary.run import Decision, PlannedRow, Problem, ProblemCode, Run, State, Times
+from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
 
 
 class Publisher:
@@ -60,6 +62,26 @@ class Publisher:
         self._put_latest(run, data)
         return summary
 
+    def publish_damage(self, feed: str, run_id: str, error: StateUnusable) -> None:
+        """Says in the summary of a run whose state cannot be read which blob it is; the counts stay what they were.
+
+        A summary that says so already stays as it is, and one of a newer version too.
+        """
+        fault = error.faults[0]
+        problem = Problem(code=ProblemCode.DAMAGED, message=f"{error.name} {fault.message}", advice=fault.advice)
+        found = self._store.summary(feed, f"{run_id}.json")
+        try:
+            before = parse_summary(found[0]) if found else _unknown(feed, run_id)
+        except Unusable:
+            before = _unknown(feed, run_id)
+        if before.problem == problem:
+            return
+        summary = replace(before, problem=problem)
+        page = html(summary, failures=[], rejected=[], total_failures=0, total_rejected=summary.rows.rejected)
+        self._store.put_summary(feed, f"{run_id}.html", page.encode(), "text/html; charset=utf-8")
+        data = summary_json(summary)
+        self._store.put_summary(feed, f"{run_id}.json", data, "application/json")
+
     def _put_latest(self, run: Run, data: bytes) -> None:
         """`latest.json` is the summary of the drop that landed last, whichever run was written last."""
         for _ in range(3):
@@ -77,7 +99,7 @@ class Publisher:
     def _rejects(self, so_far: RunSoFar, limit: int = 0) -> Iterator[PlannedRow]:
         """The rows that were not sent for a fault of theirs: what rejects.csv lists."""
         count = 0
-        for planned in self._store.read_plan(so_far.run):
+        for planned in readable_plan(self._store, so_far.run):
             row = planned
             receipt = so_far.receipts.get(planned.request)
             if receipt is not None and receipt.lost_person(planned.external_id):
@@ -89,6 +111,21 @@ class Publisher:
                 count += 1
                 if count == limit:
                     return
+
+
+def _unknown(feed: str, run_id: str) -> Summary:
+    """Of a run of which nothing but its name is known."""
+    landed = landing(run_id) or datetime.fromtimestamp(0, UTC)
+    drop = SummaryDrop(name="", etag="", bytes=0)
+    return Summary(
+        feed=feed,
+        run=run_id,
+        state=State.PLANNING,
+        drop=drop,
+        rows=Rows(),
+        outcomes=Outcomes(),
+        times=Times(landed=landed),
+    )
 
 
 _LOST = Fault(

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from connector.outside.store import Store
 from connector.reporting.outcomes import SentPerson, count_outcomes, count_rows, endings, quiet_since
+from connector.vocabulary.errors import StateUnusable
 from connector.vocabulary.event import Event
-from connector.vocabulary.lines import parse_event_line
-from connector.vocabulary.run import Decision, Ending, Receipt, Run, State
+from connector.vocabulary.run import Decision, Ending, PlannedRow, Receipt, Run, State
 from connector.vocabulary.summary import Outcomes, Requests, Summary, SummaryDrop
 
 
 @dataclass(slots=True)
 class RunSoFar:
     """`foreign` are the ids of events that are about the same people in other runs, `claimed` those that earlier,
-    settled runs have taken. `fresh`: something is known that storage does not hold yet.
+    settled runs have taken. `fresh`: something is known that storage does not hold yet. `damage` says, a text each,
+    what of the run's state is lost, and what that means.
     """
 
     run: Run
@@ -28,19 +32,41 @@ class RunSoFar:
     claimed: frozenset[str] = frozenset()
     fresh: bool = False
     sharing: bool = False
+    damage: tuple[str, ...] = ()
+    stale: bool = False
+    saved: Run = field(init=False)
+    """As it is in storage; `stale`: as it was there, before somebody else changed it."""
+
+    def __post_init__(self) -> None:
+        self.saved = self.run
 
     @classmethod
     def load(cls, store: Store, run: Run, etag: str = "") -> RunSoFar:
         """Reads what storage holds beside `run`, whose ETag is only needed by who will save it."""
-        people = {
-            row.external_id: SentPerson(row.row, row.request)
-            for row in store.read_plan(run)
-            if row.decision is Decision.SEND
-        }
-        lines = [parse_event_line(line) for line in store.events(run).splitlines()]
+        damage: list[str] = []
+        people: dict[str, SentPerson] = {}
+        rows = 0
+        for row in readable_plan(store, run):
+            rows += 1
+            if row.decision is Decision.SEND:
+                people[row.external_id] = SentPerson(row.row, row.request)
+        planned = sum((run.rows or {}).values())
+        if run.requests and rows != planned:
+            damage.append(_PLAN.format(run=run, rows=rows, planned=planned))
+        receipts = store.receipts(run)
+        if run.times.sent is not None and (lost := run.requests - len(receipts)) > 0:
+            receipts |= _as_planned(store, run, people, receipts)
+            damage.append(_RECEIPTS.format(run=run, lost=lost))
+        lines, events_etag = store.events(run)
         events = {event.id: event for event, _ in lines}
         foreign = {event.id for event, foreign in lines if foreign}
-        return cls(run, etag, people, store.receipts(run), events, foreign)
+        found = cls(run, etag, people, receipts, events, foreign, damage=tuple(damage))
+        # Somebody kept events and died before the summary told them.
+        found.fresh = events_etag != run.events_etag
+        if run.events_etag and not events_etag:
+            # The log is read again from the beginning.
+            found.run = replace(run, watermark=None)
+        return found
 
     def endings(self, *, closing: bool = False) -> list[Ending]:
         return endings(
@@ -87,5 +113,40 @@ class RunSoFar:
             times=run.times,
             requests=Requests(total=run.requests, sent=answered, left=run.requests - answered),
             problem=run.problem,
-            notes=run.notes,
+            notes=run.notes + self.damage,
         )
+
+
+def readable_plan(store: Store, run: Run) -> Iterator[PlannedRow]:
+    """The plan's rows as far as they can be read."""
+    with suppress(StateUnusable):
+        yield from store.read_plan(run)
+
+
+def _as_planned(
+    store: Store, run: Run, people: Mapping[str, SentPerson], known: Mapping[int, Receipt]
+) -> dict[int, Receipt]:
+    """In place of lost receipts of a run that was sent as a whole: Entra had it after it was planned."""
+    by_plan = Counter(person.request for person in people.values())
+    index = store.requests_index(run)
+    missing = [number for number in range(1, run.requests + 1) if number not in known]
+    counts = {number: by_plan[number] or (index[number - 1].people_count if index else 0) for number in missing}
+    # Whoever cannot be told from either is in no request that is known; the sums hold all the same.
+    planned = (run.rows or {}).get(Decision.SEND, 0)
+    rest = planned - sum(receipt.people for receipt in known.values()) - sum(counts.values())
+    counts[missing[-1]] += max(0, rest)
+    accepted = run.times.planned or run.times.landed
+    return {
+        number: Receipt(request=number, accepted=accepted, people=count, plan=run.plan_id)
+        for number, count in counts.items()
+    }
+
+
+_PLAN = (
+    "runs/{run.feed}/{run.id}/plan.jsonl.gz is damaged or missing: {rows} of its {planned} rows could be read, so not "
+    "everybody can be named here; the counts hold (drop the file again under its name: everybody is sent again)"
+)
+_RECEIPTS = (
+    "runs/{run.feed}/{run.id}/receipts.jsonl is damaged or missing: {lost} requests were sent, and what Entra answered "
+    "is lost, such as whom it refused; what the provisioning log says still counts"
+)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from connector.reporting.sums import Tone, outcome_parts, row_parts, tone
-from connector.vocabulary.run import Unplanned
+from connector.vocabulary.run import Obstacle, Unplanned
 from connector.vocabulary.summary import Summary
 
 
@@ -42,16 +42,37 @@ def line(summary: Summary) -> str:
 def unplanned_lines(unplanned: Unplanned) -> list[str]:
     """What `line` is for a run: one printable line for each thing that has none. No file is named, as nobody is."""
     lines = []
+    feed = unplanned.feed or "inbox"
     if unplanned.ignored:
-        blobs = "1 blob" if unplanned.ignored == 1 else f"{unplanned.ignored} blobs"
-        lines.append(f"{unplanned.feed}: {blobs} ignored (leftovers of transfers, or not matched by files:)")
+        lines.append(
+            f"{feed}: {_blobs(unplanned.ignored)} ignored (folders, leftovers of transfers, or not matched by files:)"
+        )
     if unplanned.waiting:
         count = len(unplanned.waiting)
         drops = "1 drop waits" if count == 1 else f"{count} drops wait"
         oldest = min(drop.landed for drop in unplanned.waiting).astimezone(UTC)
         landed = f"{'landed' if count == 1 else 'the oldest landed'} {oldest:%Y-%m-%d %H:%M} UTC"
-        lines.append(f"{unplanned.feed}: {drops} for a marker (files: ready) that is overdue; {landed}")
+        lines.append(f"{feed}: {drops} for a marker (files: ready) that is overdue; {landed}")
+    for obstacle, count in sorted(unplanned.obstacles.items()):
+        lines.append(f"{feed}: {_blobs(count)} not planned: {_OBSTACLES[obstacle]}")
     return [_printable(text) for text in lines]
+
+
+_OBSTACLES = {
+    Obstacle.ARRIVING: "still arriving, or changed within the last ARRIVAL_TIME; the next tick looks again",
+    Obstacle.COPYING: "being copied here; the next tick looks again",
+    Obstacle.COPY_FAILED: "the copy that was to make it failed or was aborted; copy it again, or delete it",
+    Obstacle.ARCHIVED: "in the archive tier, where nothing can be read; bring it online, and it is planned",
+    Obstacle.REHYDRATING: "being brought online from the archive tier, which takes hours; it is planned then",
+    Obstacle.NAME: "its name cannot be asked for (a segment . or .., control characters); rename it",
+    Obstacle.FOLDER: "a folder",
+    Obstacle.NO_FEED: "in no feed's folder; move it into one",
+}
+"""Of one or several blobs."""
+
+
+def _blobs(count: int) -> str:
+    return "1 blob" if count == 1 else f"{count} blobs"
 
 
 def table(summary: Summary) -> list[TableLine]:

@@ -11,8 +11,8 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from functools import partial
 
 from connector.outside import telemetry
 from connector.outside.blobs import LEASE_SECONDS, Lease
@@ -22,11 +22,21 @@ from connector.outside.store import Store
 from connector.provisioning.job_status import job_problem
 from connector.reporting.publisher import Publisher
 from connector.sending.gate import Gate
-from connector.sending.parts import Parts, intact
+from connector.sending.parts import Parts, intact, people_in
 from connector.sending.pause import INTERRUPTED, LEASE_LOST, Pause
+from connector.sending.run_under_way import RunUnderWay
 from connector.vocabulary.bulk_request import PlannedBody
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Conflict, ConnectorError, Refused, Retryable, Stopped, Unusable
+from connector.vocabulary.errors import (
+    Conflict,
+    ConnectorError,
+    Refused,
+    Retryable,
+    StateUnusable,
+    Stopped,
+    StorageDown,
+    Unusable,
+)
 from connector.vocabulary.order import next_to_send
 from connector.vocabulary.run import Problem, ProblemCode, Receipt, Run, State
 
@@ -46,44 +56,12 @@ REMAKES = 5
 ATTEMPTS = 6
 
 
-@dataclass(slots=True)
-class RunUnderWay:
-    """One run under way: what is left of it, and what is known of its bodies."""
-
-    run: Run
-    etag: str
-    path: str
-    index: list[PlannedBody]
-    receipts: dict[int, Receipt]
-    left: deque[int]
-    begun: dict[int, Receipt] = field(default_factory=dict)
-    in_flight: int = 0
-    missing: list[int] = field(default_factory=list)
-    turn: int = 0
-    problem: Problem | None = None
-    last_problem_code: str = ""
-    sent: int = 0
-    span: telemetry.Span = field(default_factory=lambda: telemetry.NO_SPAN)
-    in_doubt_since: datetime | None = None
-    """Of whatever has no receipt: an earlier sender was ended, and nobody knows what it had sent by then."""
-    in_doubt: dict[int, datetime] = field(default_factory=dict)
-    """Since when Entra may have a request that this sender has no receipt of."""
-
-    @property
-    def idle(self) -> bool:
-        return not self.left and not self.in_flight
-
-    def end_span(self) -> None:
-        self.span.set(requests=self.sent, left=len(self.left))
-        self.span.end()
-
-    def earliest(self, number: int) -> datetime | None:
-        """Since when Entra may have the request, where that is earlier than its answer tells."""
-        return self.in_doubt_since or self.in_doubt.get(number)
-
-    def left_in_doubt(self) -> datetime | None:
-        """What the next sender has to know."""
-        return self.in_doubt_since or min(self.in_doubt.values(), default=None)
+_UNFORESEEN = "bulk request {number} of runs/{run.feed}/{run.id} made the connector fail ({error})"
+_REPORT = "please report it with this message; the next tick tries it again, and other feeds are not held up by it"
+_RECEIPTS = (
+    "nothing is lost, and nothing is sent twice: the receipt is in a blob of its own; but each tick sends no more than "
+    "a few requests of this feed until receipts.jsonl can be appended to (is there a legal hold, or a restored blob?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +176,10 @@ class Drain:
                 under_way.end_span()
                 del self._feeds[feed]
         await self._show_progress()
-        overview = await asyncio.to_thread(self._store.overview)
-        states = {key: entry.state for key, entry in overview.items() if entry.state}
-        for feed, run_id in next_to_send(states).items():
+        index = await asyncio.to_thread(self._store.index.read)
+        for feed, run_id in next_to_send(index.states()).items():
             if feed not in self._feeds and feed not in self._stopped_feeds:
-                opened = await self._open(feed, run_id)
+                opened = await self._opened(feed, run_id)
                 if opened:
                     self._feeds[feed] = opened
                     self._work_there.set()
@@ -220,23 +197,38 @@ class Drain:
                     with suppress(ConnectorError):
                         await asyncio.to_thread(self._publisher.publish, under_way.run)
 
+    async def _opened(self, feed: str, run_id: str) -> RunUnderWay | None:
+        """None as well where the run's own state is what keeps it: it is no reason for the others to wait."""
+        try:
+            return await self._open(feed, run_id)
+        except StorageDown:
+            raise
+        except Exception as error:
+            self._stopped_feeds.add(feed)
+            if not isinstance(error, StateUnusable):
+                # Settling says of a damaged state which blob it is.
+                _log_failed(feed, run_id, error)
+            return None
+
     async def _open(self, feed: str, run_id: str) -> RunUnderWay | None:
         found = await asyncio.to_thread(self._store.run, feed, run_id)
-        if found is None or found[0].state is not State.SENDING:
+        if found is None:
             return None
         run, etag = found
-        last_problem_code = run.problem.code if run.problem else ""
-        try:
-            path = await asyncio.to_thread(self._upload_path, run)
-        except Unusable as error:
-            self._stopped_feeds.add(feed)
-            problem: Problem | None = Problem(code=ProblemCode.FEED, message=str(error), advice="mend the feed file")
-            await self._save_problem(run, etag, replace(run, problem=problem), last_problem_code)
+        if run.state is not State.SENDING:
+            # The index lags where a process died between the two.
+            await asyncio.to_thread(self._store.index.note, run)
             return None
-        # The feed may name another endpoint by now: whoever stopped for a wrong one goes on with the right one.
+        last_problem_code = run.problem.code if run.problem else ""
+        known = await asyncio.to_thread(self._store.receipts, run, unfinished=True)
+        path = run.upload_path
+        if not known:
+            # The feed may name another endpoint by now, and whoever stopped for a wrong one goes on with the right one.
+            # Once Entra had a part of it, the rest goes to the same job; and so it does while the feed file is broken.
+            with suppress(Unusable):
+                path = await asyncio.to_thread(self._upload_path, run)
         run = replace(run, upload_path=path)
         index = await asyncio.to_thread(self._planned_bodies, run)
-        known = await asyncio.to_thread(self._store.receipts, run, unfinished=True)
         begun = {number: receipt for number, receipt in known.items() if not receipt.final}
         receipts = {number: receipt for number, receipt in known.items() if receipt.final}
         spooled = await asyncio.to_thread(self._store.spooled, run)
@@ -274,9 +266,13 @@ class Drain:
         if len(index) == run.requests:
             return index
         records: dict[int, list[str]] = {}
-        for row in self._store.read_plan(run):
-            if row.request:
-                records.setdefault(row.request, []).append(row.digest)
+        try:
+            for row in self._store.read_plan(run):
+                if row.request:
+                    records.setdefault(row.request, []).append(row.digest)
+        except StateUnusable:
+            # What half a plan says of a body may be half of it.
+            records = {}
         numbers = range(1, run.requests + 1)
         return [PlannedBody(len(records.get(number, ())), "".join(records.get(number, ()))) for number in numbers]
 
@@ -327,9 +323,9 @@ class Drain:
             if body is None or not intact(body, expected):
                 under_way.missing.append(number)
                 return
-            receipt = await self._deliver(under_way, number, people, body)
+            receipt = await self._deliver(under_way, number, people or people_in(body), body)
             under_way.in_doubt[number] = receipt.accepted
-            await self._keep_receipt(run, receipt)
+            await self._keep_receipt(under_way, receipt)
             del under_way.in_doubt[number]
             self._moved.add((run.feed, run.id))
             await asyncio.to_thread(self._store.delete_request, run, number)
@@ -340,23 +336,46 @@ class Drain:
         except Stopped as error:
             # It concerns this feed's job; the other feeds go on.
             under_way.left.appendleft(number)
-            self._stopped_feeds.add(run.feed)
-            under_way.problem = Problem(code=ProblemCode.STOPPED, message=error.message, advice=error.advice)
-            self._changed.set()
+            self._stop_feed(under_way, error.message, error.advice)
         except (Retryable, Conflict) as error:
             under_way.left.appendleft(number)
             self._gate.stop_for_outage(str(error))
         except Pause:
             under_way.left.appendleft(number)
             raise
+        except Exception as error:
+            # What nobody foresaw is in what this run alone has: the others go on.
+            under_way.left.appendleft(number)
+            _log_failed(run.feed, run.id, error)
+            self._stop_feed(under_way, _UNFORESEEN.format(run=run, number=number, error=type(error).__name__), _REPORT)
         finally:
             under_way.in_flight -= 1
 
-    async def _keep_receipt(self, run: Run, receipt: Receipt) -> None:
-        """Tries long: without its receipt, a request that Entra has taken is sent again."""
-        async for attempt in retrying(self._clock, self._random, attempts=ATTEMPTS):
-            with attempt:
-                await asyncio.to_thread(self._store.append_receipt, run, receipt)
+    def _stop_feed(
+        self, under_way: RunUnderWay, message: str, advice: str, code: ProblemCode = ProblemCode.STOPPED
+    ) -> None:
+        """Nothing more of this feed is sent in this drain."""
+        self._stopped_feeds.add(under_way.run.feed)
+        under_way.problem = Problem(code=code, message=message, advice=advice)
+        self._changed.set()
+
+    async def _keep_receipt(self, under_way: RunUnderWay, receipt: Receipt) -> None:
+        """Tries long: without its receipt, a request that Entra has taken is sent again.
+
+        Where storage refuses it for good, it gets a blob of its own, and its feed stops: nothing is sent twice.
+        """
+        run = under_way.run
+        try:
+            async for attempt in retrying(self._clock, self._random, attempts=ATTEMPTS):
+                with attempt:
+                    await asyncio.to_thread(self._store.append_receipt, run, receipt)
+        except StorageDown:
+            raise
+        except ConnectorError as error:
+            await asyncio.to_thread(self._store.put_receipt, run, receipt)
+            under_way.receipts_apart = True
+            log.error("receipt kept apart", extra={"feed": run.feed, "run": run.id, "request": receipt.request})
+            self._stop_feed(under_way, f"storage refuses a receipt: {error}", _RECEIPTS, ProblemCode.DAMAGED)
 
     async def _deliver(self, under_way: RunUnderWay, number: int, people: int, body: bytes) -> Receipt:
         """The receipt of a body that Entra took, in parts if it refused some of its operations.
@@ -376,7 +395,7 @@ class Drain:
             if parts.answered:
                 receipt = parts.receipt(number, people, self._clock.now(), under_way.earliest(number))
                 with suppress(ConnectorError):
-                    await self._keep_receipt(under_way.run, receipt)
+                    await self._keep_receipt(under_way, receipt)
                     under_way.begun[number] = receipt
             raise
         return parts.receipt(number, people, self._clock.now(), under_way.earliest(number))
@@ -423,15 +442,16 @@ class Drain:
                 lost = Receipt(request=number, accepted=self._clock.now(), people=people, lost=True)
                 if begun is not None:
                     lost = replace(begun, lost=True)
-                await asyncio.to_thread(self._store.append_receipt, run, lost)
+                await self._keep_receipt(under_way, lost)
                 log.error("request lost", extra={"feed": run.feed, "run": run.id, "request": number})
             if made:
                 return
         self._moved.add((run.feed, run.id))
         times = replace(run.times, sent=self._clock.now())
-        done = replace(run, state=State.SETTLING, times=times, in_doubt_since=None)
+        apart = run.receipts_apart or under_way.receipts_apart
+        done = replace(run, state=State.SETTLING, times=times, in_doubt_since=None, receipts_apart=apart)
         with suppress(Conflict):
-            await asyncio.to_thread(self._store.save_run, done, under_way.etag)
+            await asyncio.to_thread(partial(self._store.save_run, done, under_way.etag, moved=True))
             log.info("run sent", extra={"feed": run.feed, "run": run.id, "requests": run.requests})
 
     async def _save_problems(self) -> None:
@@ -439,7 +459,12 @@ class Drain:
         for under_way in self._feeds.values():
             if not under_way.idle:
                 problem = under_way.problem or (self._gate.pause.problem if self._gate.pause else None)
-                noted = replace(under_way.run, problem=problem, in_doubt_since=under_way.left_in_doubt())
+                noted = replace(
+                    under_way.run,
+                    problem=problem,
+                    in_doubt_since=under_way.left_in_doubt(),
+                    receipts_apart=under_way.run.receipts_apart or under_way.receipts_apart,
+                )
                 with suppress(ConnectorError):
                     await self._save_problem(under_way.run, under_way.etag, noted, under_way.last_problem_code)
 
@@ -452,3 +477,7 @@ class Drain:
                 log.warning("run waits", extra={"feed": run.feed, "run": run.id, "code": problem.code})
             with suppress(Conflict):
                 await asyncio.to_thread(self._store.save_run, noted, etag)
+
+
+def _log_failed(feed: str, run_id: str, error: Exception) -> None:
+    log.error("step failed", extra={"step": "send", "feed": feed, "run": run_id, "error": type(error).__name__})

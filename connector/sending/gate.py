@@ -39,6 +39,7 @@ class Gate:
         lease: Lease,
         ledger: Ledger,
         window: Window,
+        until: float,
     ) -> None:
         self._store = store
         self._graph = graph
@@ -53,7 +54,7 @@ class Gate:
         self._minute = 0
         self._made = 0
         self._begun = clock.monotonic()
-        self._until = self._begun + settings.send_time_limit.total_seconds()
+        self._until = until
         self._throttled_since: float | None = None
         self.pause: Pause | None = None
 

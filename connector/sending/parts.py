@@ -24,6 +24,11 @@ def intact(body: bytes, expected: str) -> bool:
     return "".join(records) == expected
 
 
+def people_in(body: bytes) -> int:
+    """How many people a body carries, where nothing else tells."""
+    return len(orjson.loads(body)["Operations"])
+
+
 class Parts:
     """A body on its way, halved wherever Entra refuses: what is left of it, and what was answered."""
 

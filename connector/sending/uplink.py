@@ -55,16 +55,20 @@ class Uplink:
             random_source=random_source or random.Random(),
         )
 
-    async def drain(self) -> Drained:
-        """Sends until nothing is left, the time limit is near, or something stops it. One drain at a time a tenant."""
-        overview = await asyncio.to_thread(self._store.overview)
-        if not any(entry.state is State.SENDING for entry in overview.values()):
+    async def drain(self, began: float | None = None) -> Drained:
+        """Sends until nothing is left, the time limit is near, or something stops it. One drain at a time a tenant.
+
+        The limit counts from `began`, the monotonic time at which the invocation did; without it from now.
+        """
+        until = self._settings.send_time_limit.total_seconds() + (self._clock.monotonic() if began is None else began)
+        index = await asyncio.to_thread(self._store.index.read)
+        if State.SENDING not in index.open.values() or self._clock.monotonic() >= until:
             return Drained(frozenset())
         lease = await self._acquire()
         if lease is None:
             log.info("uplink is held by another instance")
             return Drained(frozenset())
-        async with self._open_gate(lease) as gate:
+        async with self._open_gate(lease, until) as gate:
             return await self._new_drain(lease=lease, gate=gate).drain()
 
     async def _acquire(self) -> Lease | None:
@@ -79,14 +83,23 @@ class Uplink:
             await self._clock.sleep(1.0)
 
     @asynccontextmanager
-    async def _open_gate(self, lease: Lease) -> AsyncIterator[Gate]:
+    async def _open_gate(self, lease: Lease, until: float) -> AsyncIterator[Gate]:
         data, age = await asyncio.to_thread(self._store.ledger)
         ledger = Ledger.parse(data)
         window = Window(self._settings.send_limit)
         if age <= self._settings.send_limit.seconds + 1:
             # The last sender's final calls may still be in the server's window.
             window.assume(ledger.used(self._clock.now(), self._settings.send_quota), self._clock.monotonic())
-        gate = Gate(self._store, self._graph, self._clock, self._settings, lease=lease, ledger=ledger, window=window)
+        gate = Gate(
+            self._store,
+            self._graph,
+            self._clock,
+            self._settings,
+            lease=lease,
+            ledger=ledger,
+            window=window,
+            until=until,
+        )
         try:
             yield gate
         finally:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import tenacity
 
@@ -17,18 +17,20 @@ from connector.outside import telemetry
 from connector.outside.graph import Graph
 from connector.outside.retries import retrying
 from connector.outside.settings import Settings
-from connector.outside.store import RunEntry, Store
+from connector.outside.store import Store
 from connector.provisioning.job_status import job_problem
 from connector.reporting.causes import FAILURES
-from connector.reporting.outcomes import belongs, poll_from
+from connector.reporting.outcomes import belongs, first_accepted, poll_from, quiet_since
 from connector.reporting.publisher import Publisher
 from connector.reporting.run_so_far import RunSoFar
 from connector.reporting.summary_file import TOP_CAUSES
+from connector.settling.job_memory import JobMemory, LogDigest, Polled
 from connector.settling.sharing import share_out
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Conflict, ConnectorError, Stopped
-from connector.vocabulary.lines import event_line, parse_event_line
-from connector.vocabulary.order import earlier_runs
+from connector.vocabulary.errors import Conflict, ConnectorError, Retryable, StateUnusable, Stopped, StorageDown
+from connector.vocabulary.event import Event
+from connector.vocabulary.lines import event_line
+from connector.vocabulary.order import RunKey
 from connector.vocabulary.run import Outcome, Problem, ProblemCode, Run, State
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,35 @@ LOG_ATTEMPTS = 5
 
 SHARE_AFTER = timedelta(hours=1)
 """How long the log has to be silent until one change counts for two runs that had the person."""
-CLAIM_MARGIN = timedelta(minutes=1)
+
+
+SETTLE_TIME_LIMIT = timedelta(minutes=10)
+"""How long one tick settles: jobs that it has not come to by then wait for the next."""
+MOST_KEPT = 5_000
+"""Events of a poll that are kept in memory, where it is likely that none of them is news."""
+
+
+class Poll:
+    """What one reading of a job's log brought, from `start` on. `events` are all of it where it is `complete`."""
+
+    def __init__(self) -> None:
+        self.start: datetime | None = None
+        self.newest = datetime.min.replace(tzinfo=UTC)
+        self.events: list[Event] = []
+        self.digest = LogDigest()
+        self.failed = False
+        self._kept_all = True
+
+    @property
+    def complete(self) -> bool:
+        return self._kept_all and not self.failed
+
+    def add(self, page: Sequence[Event], *, keep: bool) -> None:
+        for event in page:
+            self.newest = max(self.newest, event.at)
+            self.digest.add(event)
+        self._kept_all = keep and self._kept_all and len(self.events) + len(page) <= MOST_KEPT
+        self.events = [*self.events, *page] if self._kept_all else []
 
 
 class Settler:
@@ -59,89 +89,192 @@ class Settler:
         self._clock = clock
         self._settings = settings
         self._random = random_source
+        self._until = math.inf
+        self.errors: list[Exception] = []
 
     def _policy(self) -> tenacity.AsyncRetrying:
         return retrying(self._clock, self._random, attempts=LOG_ATTEMPTS)
 
     async def settle(self) -> list[Run]:
-        """One poll a job. Gives the runs that waited, as they are now. Raises Retryable and Stopped of the storage."""
-        overview = await asyncio.to_thread(self._store.overview)
-        jobs: dict[str, list[RunSoFar]] = {}
-        for (feed, run_id), entry in sorted(overview.items()):
-            if entry.state in {State.SENDING, State.SETTLING}:
-                opened = await asyncio.to_thread(self._open, feed, run_id)
-                if opened is not None:
-                    opened.claimed = await asyncio.to_thread(self._claimed, opened, overview)
-                    jobs.setdefault(opened.run.upload_path, []).append(opened)
+        """One poll a job. Gives the runs that waited, as they are now. Raises Retryable and Stopped of the storage.
+
+        Each job and each run is an island: `errors` are what kept one of them from settling.
+        """
+        self.errors = []
+        index = await asyncio.to_thread(self._store.index.read)
+        jobs: dict[str, list[tuple[Run, str]]] = {}
+        for key, state in sorted(index.open.items()):
+            if state is not State.PLANNING:
+                found = await asyncio.to_thread(self._found, key, state)
+                if found is not None:
+                    jobs.setdefault(found[0].upload_path, []).append(found)
         settled: list[Run] = []
+        self._until = self._clock.monotonic() + SETTLE_TIME_LIMIT.total_seconds()
         for path, runs in jobs.items():
-            job_path = path.rpartition("/")[0]
-            with telemetry.span("poll", runs=len(runs)):
-                problem = await self._poll(job_path.rpartition("/")[2], runs)
-            problem = problem or await job_problem(self._graph, job_path)
-            settled += [await asyncio.to_thread(self._close, opened, problem) for opened in runs]
+            if self._clock.monotonic() > self._until:
+                log.warning("settling out of time")
+                break
+            try:
+                settled += await self._settle_job(path.rpartition("/")[0], runs)
+            except StorageDown:
+                raise
+            except Exception as error:
+                self._failed(error, runs[0][0].feed)
         return settled
 
-    def _open(self, feed: str, run_id: str) -> RunSoFar | None:
-        found = self._store.run(feed, run_id)
-        if found is None or found[0].state not in {State.SENDING, State.SETTLING}:
+    def _found(self, key: RunKey, state: State | None) -> tuple[Run, str] | None:
+        """A run that waits for the log, and its ETag."""
+        feed, run_id = key
+        try:
+            found = self._store.run(feed, run_id)
+        except StateUnusable as error:
+            log.error("run is damaged", extra={"feed": feed, "run": run_id})
+            self.errors.append(error)
+            self._publisher.publish_damage(feed, run_id, error)
+            return None
+        if found is None:
             return None
         run, etag = found
-        return RunSoFar.load(self._store, run, etag)
+        if run.state is not state:
+            # The index lags where a process died between the two.
+            self._store.index.note(run)
+        return (run, etag) if run.state in {State.SENDING, State.SETTLING} else None
 
-    def _claimed(self, opened: RunSoFar, overview: Mapping[tuple[str, str], RunEntry]) -> frozenset[str]:
-        """The events that were about earlier runs of the feed, which are settled: about this one they are not."""
-        accepted = [receipt.accepted for receipt in opened.receipts.values()]
-        if not accepted:
-            return frozenset()
-        claimed: set[str] = set()
-        for key in earlier_runs((opened.run.feed, opened.run.id), overview):
-            if overview[key].state is not State.SETTLED:
+    def _failed(self, error: Exception, feed: str, run_id: str = "") -> None:
+        log.error("step failed", extra={"step": "settle", "feed": feed, "run": run_id, "error": type(error).__name__})
+        self.errors.append(error)
+
+    async def _settle_job(self, job_path: str, runs: list[tuple[Run, str]]) -> list[Run]:
+        job_id = job_path.rpartition("/")[2]
+        memory = JobMemory.parse(await asyncio.to_thread(self._store.job_memory, job_id))
+        poll = Poll()
+        if start := self._unchanged_since(memory, runs):
+            problem = await job_problem(self._graph, job_path)
+            settling = [run for run, _ in runs if run.state is State.SETTLING]
+            if all(run.problem == problem for run in settling):
+                with telemetry.span("poll", runs=len(runs)):
+                    said = await self._poll(job_id, start, poll)
+                if said is None and poll.digest.since(start) == memory.digest:
+                    return [run for run, _ in runs]
+        opened = [found for run, etag in runs if (found := await asyncio.to_thread(self._open, run, etag))]
+        starts = [start for each in opened if (start := self._start(each))]
+        problem = None
+        if starts:
+            if poll.start != min(starts) or not poll.complete:
+                poll = Poll()
+                with telemetry.span("poll", runs=len(runs)):
+                    problem = await self._poll(job_id, min(starts), poll, opened)
+            else:
+                self._give(poll.events, opened)
+            if problem is None:
+                newest = max([poll.newest, min(starts)])
+                for each in opened:
+                    each.run = replace(each.run, watermark=newest)
+                share_out(opened)
+        problem = problem or await job_problem(self._graph, job_path)
+        settled: list[Run] = []
+        for each in opened:
+            try:
+                settled.append(await asyncio.to_thread(self._close, each, problem))
+            except StorageDown:
+                raise
+            except Exception as error:
+                self._failed(error, each.run.feed, each.run.id)
+        await asyncio.to_thread(self._remember, job_id, memory, opened, poll)
+        return settled
+
+    def _unchanged_since(self, memory: JobMemory, runs: list[tuple[Run, str]]) -> datetime | None:
+        """From when on the log is to be read, where nothing but the log can say anything new of these runs."""
+        now = self._clock.now()
+        starts: list[datetime] = []
+        for run, etag in runs:
+            known = memory.runs.get(f"{run.feed}/{run.id}")
+            if known is None or known.etag != etag or run.in_doubt_since is not None:
+                return None
+            if known.look_again is not None and now >= known.look_again:
+                return None
+            if start := poll_from(known.first, run.watermark, closing=False):
+                starts.append(start)
+        return min(starts, default=None)
+
+    def _remember(self, job_id: str, memory: JobMemory, opened: list[RunSoFar], poll: Poll) -> None:
+        """Last of all: what is remembered is not looked at again."""
+        now = self._clock.now()
+        runs: dict[str, Polled] = {}
+        starts: list[datetime] = []
+        for each in opened:
+            if each.run.state.final or each.stale:
                 continue
-            found = self._store.run(*key)
-            settled = found[0].times.settled if found else None
-            if found is None or settled is None or settled < min(accepted) - CLAIM_MARGIN:
-                break
-            lines = (parse_event_line(line) for line in self._store.events(found[0]).splitlines())
-            claimed |= {event.id for event, foreign in lines if not foreign}
+            first = first_accepted(each.receipts)
+            runs[f"{each.run.feed}/{each.run.id}"] = Polled(each.etag, first, self._look_again(each, now))
+            if start := poll_from(first, each.run.watermark, closing=False):
+                starts.append(start)
+        digest = poll.digest.since(min(starts)) if starts and poll.start else ""
+        changed = JobMemory(runs, digest)
+        if changed != memory:
+            self._store.put_job_memory(job_id, changed.dump())
+
+    def _look_again(self, opened: RunSoFar, now: datetime) -> datetime | None:
+        if opened.run.state is not State.SETTLING or opened.run.times.sent is None:
+            return None
+        quiet = quiet_since(opened.run.times.sent, opened.endings())
+        spans = (SHARE_AFTER, self._settings.settle_deadline)
+        return min((quiet + span for span in spans if quiet + span > now), default=None)
+
+    def _open(self, run: Run, etag: str) -> RunSoFar | None:
+        try:
+            opened = RunSoFar.load(self._store, run, etag)
+            opened.claimed = self._claimed(opened)
+        except StorageDown:
+            raise
+        except Exception as error:
+            self._failed(error, run.feed, run.id)
+            return None
+        return opened
+
+    def _claimed(self, opened: RunSoFar) -> frozenset[str]:
+        """The events that were about earlier runs of the feed, which are settled: about this one they are not."""
+        claimed: set[str] = set()
+        if opened.receipts:
+            for run_id in opened.run.beside:
+                found = self._store.run(opened.run.feed, run_id)
+                if found is not None and found[0].state is State.SETTLED:
+                    claimed |= {event.id for event, foreign in self._store.events(found[0])[0] if not foreign}
         return frozenset(claimed)
 
-    async def _poll(self, job_id: str, runs: list[RunSoFar]) -> Problem | None:
-        """Reads the job's log once for all its runs, and gives each its events."""
-        now = self._clock.now()
-        starts = [
-            start
-            for opened in runs
-            if (
-                start := poll_from(
-                    opened.receipts,
-                    opened.run.watermark,
-                    closing=opened.silent_for(self._settings.settle_deadline, now),
-                )
-            )
-        ]
-        if not starts:
-            return None
-        newest = min(starts)
+    def _start(self, opened: RunSoFar) -> datetime | None:
+        closing = opened.silent_for(self._settings.settle_deadline, self._clock.now())
+        return poll_from(first_accepted(opened.receipts), opened.run.watermark, closing=closing)
+
+    async def _poll(
+        self, job_id: str, start: datetime, poll: Poll, opened: list[RunSoFar] | None = None
+    ) -> Problem | None:
+        """Reads the job's log once for all its runs; gives them their events, or keeps these in `poll`."""
+        poll.start = poll.newest = start
         try:
             # Report APIs allow few requests (docs/entra.md, "The log"): a page that is throttled is asked for again.
-            async for page in self._graph.events(job_id, min(starts), self._policy):
-                for event in page:
-                    newest = max(newest, event.at)
-                    for opened in runs:
-                        if event.id not in opened.events and belongs(event, opened.people, opened.receipts):
-                            opened.events[event.id] = event
-                            opened.fresh = True
+            async for page in self._graph.events(job_id, start, self._policy):
+                if self._clock.monotonic() > self._until:
+                    raise Retryable("the provisioning log was not read to its end in time")
+                poll.add(page, keep=opened is None)
+                if opened is not None:
+                    self._give(page, opened)
         except Stopped as error:
-            log.warning("log not readable", extra={"runs": len(runs)})
+            poll.failed = True
+            log.warning("log not readable", extra={"runs": len(opened or ())})
             return Problem(code=ProblemCode.LOG, message=error.message, advice=error.advice)
         except ConnectorError as error:
-            log.warning("log not reached", extra={"runs": len(runs)})
+            poll.failed = True
+            log.warning("log not reached", extra={"runs": len(opened or ())})
             return Problem(code=ProblemCode.LOG, message=str(error), advice="nothing: every tick tries again")
-        for opened in runs:
-            opened.run = replace(opened.run, watermark=newest)
-        share_out(runs)
         return None
+
+    def _give(self, events: Iterable[Event], opened: Iterable[RunSoFar]) -> None:
+        for event in events:
+            for each in opened:
+                if event.id not in each.events and belongs(event, each.people, each.receipts):
+                    each.events[event.id] = event
+                    each.fresh = True
 
     def _close(self, opened: RunSoFar, problem: Problem | None) -> Run:
         """Keeps what the poll brought; closes the run where everybody has an outcome, or the deadline has passed."""
@@ -152,11 +285,11 @@ class Settler:
         return run
 
     def _closed(self, opened: RunSoFar, problem: Problem | None) -> Run:
-        before, now = opened.run, self._clock.now()
+        before, now = opened.saved, self._clock.now()
+        run = opened.run
         if opened.fresh:
             lines = (event_line(event, foreign=event.id in opened.foreign) for event in opened.events.values())
-            self._store.put_events(before, b"".join(lines))
-        run = before
+            run = replace(run, events_etag=self._store.put_events(run, b"".join(lines)))
         if run.state is State.SETTLING:
             run = replace(run, problem=problem)
             # A log that cannot be read is not silent: nobody is unconfirmed before it has been asked.
@@ -169,11 +302,18 @@ class Settler:
             if overdue or (readable and not waiting):
                 run = replace(run, state=State.SETTLED, times=replace(run.times, settled=now), problem=None)
         opened.run = run
-        self._publisher.publish_so_far(opened)
-        with suppress(Conflict):
-            self._store.save_run(run, opened.etag)
-            if run.state is State.SETTLED:
-                self._log_settled(opened, seconds=(now - run.times.landed).total_seconds())
+        # How far the log was read is told to nobody.
+        if opened.sharing or replace(run, watermark=before.watermark) != before:
+            self._publisher.publish_so_far(opened)
+        if run == before:
+            return run
+        try:
+            opened.etag = self._store.save_run(run, opened.etag, moved=run.state is State.SETTLED)
+        except Conflict:
+            opened.stale = True
+            return run
+        if run.state is State.SETTLED:
+            self._log_settled(opened, seconds=(now - run.times.landed).total_seconds())
         return run
 
     def _log_settled(self, opened: RunSoFar, *, seconds: float) -> None:

@@ -3,12 +3,14 @@
 ConnectorError
 ├── Unusable            nothing that a retry could mend: somebody must change a file
 │   ├── FeedUnusable    ... the feed file
-│   └── DropUnusable    ... the drop as a whole
+│   ├── DropUnusable    ... the drop as a whole
+│   └── StateUnusable   ... a blob of the connector's own state: damaged, or of a newer version
 ├── Retryable           the same call may go through later, after `wait` seconds
 │   └── StorageDown     ... when the storage account answers again, without which nothing can be done
 ├── Refused             Entra answered 400: the request's content is at fault
 ├── Stopped             an administrator must act first (404, a token that cannot be had)
-│   └── Forbidden       ... and grant a permission (403)
+│   ├── Forbidden       ... and grant a permission (403)
+│   └── BlobRefused     ... on one blob of the storage account: no other is concerned
 └── Conflict            somebody else changed or holds the blob: read again
 """
 
@@ -59,6 +61,10 @@ class DropUnusable(Unusable):
     """The drop as a whole cannot be read."""
 
 
+class StateUnusable(Unusable):
+    """A blob that the connector wrote itself: damaged, or written by a newer version. It concerns its run alone."""
+
+
 class Retryable(ConnectorError):
     """The same call may succeed later. `wait` is what the other side asked for, in seconds, where it did."""
 
@@ -91,6 +97,10 @@ class Stopped(ConnectorError):
 
 class Forbidden(Stopped):
     """403: whoever asked may not."""
+
+
+class BlobRefused(Stopped):
+    """Storage refuses what was asked of one blob, until that is changed: its tier, its type, its name, a hold."""
 
 
 class Conflict(ConnectorError):

@@ -11,6 +11,9 @@ from connector.vocabulary.errors import Fault
 from connector.vocabulary.event import Event
 from connector.vocabulary.run import Decision, PlannedRow
 
+PLAN_SCHEMA = 1
+PLAN_HEAD = orjson.dumps({"schema": PLAN_SCHEMA}, option=orjson.OPT_APPEND_NEWLINE)
+"""The first line of `plan.jsonl.gz`. Plans of before have none."""
 _DECISIONS = {decision.value: decision for decision in Decision}
 
 
@@ -26,6 +29,13 @@ def plan_line(row: PlannedRow) -> bytes:
         if faults:
             line[key] = [{"column": f.column, "message": f.message, "advice": f.advice} for f in faults]
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def plan_schema(line: bytes) -> int | None:
+    """The schema number, if this is a plan's first line and no row's."""
+    if not line.startswith(b'{"schema":'):
+        return None
+    return int(orjson.loads(line)["schema"])
 
 
 def parse_plan_line(line: bytes) -> PlannedRow:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 from connector.vocabulary.run import Drop, State
 
@@ -13,11 +14,6 @@ RunKey = tuple[str, str]
 def in_order_of_landing(drops: Mapping[RunKey, Drop]) -> Iterator[tuple[RunKey, Drop]]:
     """Of all feeds; those that landed in the same second by their names."""
     return iter(sorted(drops.items(), key=lambda item: (item[1].landed, item[0])))
-
-
-def is_overtaken(key: RunKey, states: Mapping[RunKey, State]) -> bool:
-    """Whether a later drop of the run's feed was planned: what was rejected then stays so."""
-    return any(feed == key[0] and run > key[1] and state is not State.REJECTED for (feed, run), state in states.items())
 
 
 def next_to_send(states: Mapping[RunKey, State]) -> dict[str, str]:
@@ -32,6 +28,9 @@ def next_to_send(states: Mapping[RunKey, State]) -> dict[str, str]:
     return found
 
 
-def earlier_runs(key: RunKey, runs: Iterable[RunKey]) -> list[RunKey]:
-    """The runs of the same feed whose drops landed before, the latest first."""
-    return sorted((other for other in runs if other[0] == key[0] and other[1] < key[1]), reverse=True)
+def landing(run_id: str) -> datetime | None:
+    """When a run's drop landed, as its id says."""
+    try:
+        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from connector.vocabulary.errors import Fault
+
+RUN_SCHEMA = 1
+"""Of `run.json`. An older one is read; a newer one is another version's, and left alone."""
 
 
 class State(enum.StrEnum):
@@ -108,6 +112,7 @@ class Receipt:
     With `unsent` it is not the last word: a request that Entra refused was being sent in parts when sending had to end,
     and these parts, each as its externalIds, were still to come. `lost` is the one case in which people are given up:
     the body vanished from the spool and cannot be made again; the unsent are lost, or all where no part had been sent.
+    `plan` is `Run.plan_id` of the plan whose request it is: numbers begin anew where a run is planned again.
     """
 
     request: int
@@ -117,6 +122,7 @@ class Receipt:
     request_ids: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     unsent: tuple[tuple[str, ...], ...] = ()
+    plan: str = ""
 
     @property
     def final(self) -> bool:
@@ -146,7 +152,9 @@ class ProblemCode(enum.StrEnum):
 
     FEED = "feed"
     DROP = "drop"
+    ATTEMPTS = "attempts"
     PLANNING = "planning"
+    DAMAGED = "damaged"
     STOPPED = "stopped"
     OUTAGE = "outage"
     QUOTA = "quota"
@@ -198,9 +206,14 @@ class Run:
     `rows` are the plan's counts by decision, `send` among them; `requests` is how many bulk requests the plan made.
     `feed_etag` pins the feed file that planned it, `upload_path` the job that it goes to. `watermark` is how far the
     job's provisioning log has been read. `in_doubt_since` is when sending began that has not ended in good order, by
-    Graph's clock: since then Entra may have had any request that has no receipt.
+    Graph's clock: since then Entra may have had any request that has no receipt. `attempts` are plannings that began
+    and have not ended in good order, `alone` those among them during which nothing else was planned. `beside` are the
+    feed's earlier runs of which the log may still have spoken when this one was made. `events_etag` is that of the
+    events that its summary tells. `receipts_apart`: storage refused to append some receipts, which have blobs of
+    their own.
     """
 
+    schema: int = RUN_SCHEMA
     drop: Drop
     state: State = State.PLANNING
     feed_etag: str = ""
@@ -212,6 +225,16 @@ class Run:
     problem: Problem | None = None
     watermark: datetime | None = None
     in_doubt_since: datetime | None = None
+    attempts: int = 0
+    alone: int = 0
+    beside: tuple[str, ...] = ()
+    events_etag: str = ""
+    receipts_apart: bool = False
+
+    @property
+    def plan_id(self) -> str:
+        """Names the plan that the run has now."""
+        return self.times.planned.isoformat() if self.times.planned else ""
 
     @property
     def id(self) -> str:
@@ -222,13 +245,33 @@ class Run:
         return self.drop.feed
 
 
+class Obstacle(enum.StrEnum):
+    """Why a blob of the inbox is no drop, or none yet, though the feed's `files:` have nothing against it."""
+
+    ARRIVING = "arriving"
+    COPYING = "copying"
+    REHYDRATING = "rehydrating"
+    ARCHIVED = "archived"
+    COPY_FAILED = "copy-failed"
+    NAME = "name"
+    FOLDER = "folder"
+    NO_FEED = "no-feed"
+
+    @property
+    def passes(self) -> bool:
+        """Whether nobody has to do anything."""
+        return self in {Obstacle.ARRIVING, Obstacle.COPYING, Obstacle.REHYDRATING, Obstacle.FOLDER}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unplanned:
-    """What of a feed's inbox folder has no run, nor a summary to say so.
+    """What of a feed's inbox folder has no run, nor a summary to say so; of no feed's where `feed` is "".
 
     `ignored` is how many blobs are no drops by the feed's `files:`. `waiting` are drops whose marker is overdue.
+    `obstacles` counts what else cannot be planned, or not yet.
     """
 
     feed: str
     ignored: int = 0
     waiting: tuple[Drop, ...] = ()
+    obstacles: Mapping[Obstacle, int] = field(default_factory=dict)

@@ -181,12 +181,15 @@ class DoctorChecks:
         try:
             return [await asyncio.to_thread(self._container_tried, container)]
         except Forbidden as error:
-            # Azure Storage, "Status and error codes": the firewall's 403 is not the permission's.
-            firewall = "AuthorizationFailure" in error.message
+            # Azure Storage, "Status and error codes": the firewall's 403 is not the permission's, nor the clock's.
             who = "the connector's identity" if self._own else "whoever asks"
-            role = f"give {who} the role {_ROLES[container]} on this container; a new one takes some minutes to work"
-            network = "the account's firewall: ask from inside its network, or add the address to allowedAddresses"
-            advice = network if firewall else role
+            advice = error.advice
+            if "AuthorizationPermissionMismatch" in error.message:
+                advice = (
+                    f"give {who} the role {_ROLES[container]} on this container; a new one takes some minutes to work"
+                )
+            elif "AuthorizationFailure" in error.message:
+                advice = "the account's firewall: ask from inside its network, or add the address to allowedAddresses"
             message = _PROBE.sub("", error.message)
             return [Finding(name=container, result=Result.FAIL, message=message, advice=advice, denied=True)]
 

@@ -1,6 +1,6 @@
 """What a tick states anew each time, for alerts and the workbook: open runs, drops that are due, jobs, quota, poison.
 
-One listing of the runs, one of the feed files, one call a job; a feed file is read when it has changed. Asked only
+One listing of the open runs, one of the feed files, one call a job; a feed file is read when it has changed. Asked only
 where telemetry is on. Alerts compare what is stated here with a threshold, and know nothing else.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from connector.outside import telemetry
 from connector.outside.graph import Graph
@@ -22,6 +22,8 @@ from connector.sending.ledger import Ledger
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import ConnectorError, Unusable
 from connector.vocabulary.limits import Limit
+from connector.vocabulary.order import landing
+from connector.vocabulary.run import State
 
 log = logging.getLogger(__name__)
 
@@ -79,14 +81,6 @@ def _of_feed(feed: str, runs: list[RunEntry], file: FeedFile | None, now: dateti
     )
 
 
-def landing(run_id: str) -> datetime | None:
-    """When a run's drop landed, as its id says."""
-    try:
-        return datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
 def _hours(span: timedelta) -> float:
     return round(span.total_seconds() / 3600, 2)
 
@@ -137,15 +131,15 @@ class FeedStatus:
 
     async def _report(self) -> None:
         now = self._clock.now()
-        overview, files, ledger, poison = await asyncio.gather(
-            asyncio.to_thread(self._store.overview),
+        entries, files, ledger, poison = await asyncio.gather(
+            asyncio.to_thread(self._entries),
             asyncio.to_thread(self._files),
             asyncio.to_thread(self._ledger),
             asyncio.to_thread(self._poison),
         )
         paths = sorted({file.job for file in files.values() if file.job})
         codes = dict(zip(paths, await asyncio.gather(*(job_code(self._graph, path) for path in paths)), strict=True))
-        facts = feed_facts(overview.values(), files, now)
+        facts = feed_facts(entries, files, now)
         for found in facts:
             file = files.get(found.feed)
             log.info(
@@ -180,6 +174,18 @@ class FeedStatus:
                 "poison_messages": poison,
             },
         )
+
+    def _entries(self) -> list[RunEntry]:
+        """The open runs, with what is in their spools, and of each feed the newest run."""
+        index = self._store.index.read()
+        entries = [
+            RunEntry(*key, state, self._store.spool_of(key) if state is State.SENDING else [])
+            for key, state in index.open.items()
+        ]
+        for feed, newest in index.newest.items():
+            if (feed, newest.landed) not in index.open:
+                entries.append(RunEntry(feed, newest.landed, State.SETTLED))
+        return entries
 
     def _files(self) -> dict[str, FeedFile]:
         return {feed: self._file(feed, etag, written) for feed, (etag, written) in self._store.feed_files().items()}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -58,6 +58,9 @@ class Blob:
     modified: datetime
     kind: str = "BlockBlob"
     content_type: str = "application/octet-stream"
+    tier: str = "Hot"
+    archive_status: str = ""
+    copy_status: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     lease: Lease | None = None
 
@@ -78,6 +81,8 @@ class BlobAccount:
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
+        self.hierarchical = False
+        """Whether it has a hierarchical namespace, as far as the properties of its blobs say so."""
         self._blobs: dict[str, dict[str, Blob]] = {}
         self._blocks: dict[str, dict[str, bytes]] = {}
         self._versions = 0
@@ -105,6 +110,11 @@ class BlobAccount:
         blob = self._blobs.setdefault(container, {}).get(path)
         kind = blob.kind if blob is not None else "BlockBlob"
         self._store(container, path, Blob(data=data, etag="", modified=self._now(), kind=kind), stranger=True)
+
+    def change(self, container: str, path: str, **properties: str) -> None:
+        """As what changes no version of a blob does: its tier, and how far a copy is."""
+        for name, value in properties.items():
+            setattr(self._blobs[container][path], name, value)
 
     def remove(self, container: str, path: str) -> None:
         self._blobs.get(container, {}).pop(path, None)
@@ -162,9 +172,10 @@ class BlobAccount:
             blob = self._blobs[container][path]
             metadata = "".join(f"<{k}>{escape(v)}</{k}>" for k, v in blob.metadata.items()) if with_metadata else ""
             listed.append(
-                f"<Blob><Name>{escape(path)}</Name><Properties>"
+                f"<Blob>{_name(path)}<Properties>"
                 f"<Last-Modified>{format_datetime(blob.modified, usegmt=True)}</Last-Modified><Etag>{blob.etag}</Etag>"
                 f"<Content-Length>{len(blob.data)}</Content-Length><BlobType>{blob.kind}</BlobType>"
+                f"{_elements(blob)}"
                 f"</Properties><Metadata>{metadata}</Metadata></Blob>"
             )
         text = (
@@ -179,7 +190,13 @@ class BlobAccount:
         blob = self._blobs[container].get(path)
         comp = query.get("comp", "")
         if method in {"GET", "HEAD"}:
-            return self._read(method, _there(blob), headers)
+            answer = self._read(method, _there(blob), headers)
+            if self.hierarchical:
+                answer.headers |= {"x-ms-resource-type": "file", "x-ms-owner": "$superuser"}
+            return answer
+        if comp == "tier":
+            _there(blob).tier = headers["x-ms-access-tier"]
+            return Answer(status=200, headers={})
         if comp == "lease":
             return self._order(_there(blob), headers)
         if comp == "block":
@@ -227,8 +244,13 @@ class BlobAccount:
             "Content-Type": blob.content_type,
             "x-ms-blob-type": blob.kind,
             "Accept-Ranges": "bytes",
+            **({"x-ms-access-tier": blob.tier} if blob.kind == "BlockBlob" else {}),
+            **({"x-ms-archive-status": blob.archive_status} if blob.archive_status else {}),
+            **({"x-ms-copy-status": blob.copy_status} if blob.copy_status else {}),
             **{f"x-ms-meta-{name}": value for name, value in blob.metadata.items()},
         }
+        if method == "GET" and blob.tier == "Archive":
+            raise Refused(409, "BlobBeingRehydrated" if blob.archive_status else "BlobArchived")
         wanted = headers.get("x-ms-range") or headers.get("range") or ""
         if method == "HEAD" or not wanted:
             return Answer(status=200, headers=found | {"Content-Length": str(len(blob.data))}, body=blob.data)
@@ -315,6 +337,19 @@ def _conditions(blob: Blob | None, headers: Mapping[str, str]) -> None:
         raise Refused(409, "BlobAlreadyExists")
     if match and (blob is None or (match != "*" and match.strip('"') != blob.etag)):
         raise Refused(412, "ConditionNotMet")
+
+
+def _name(path: str) -> str:
+    """A name with characters that XML does not have is encoded (List Blobs)."""
+    if path.isprintable():
+        return f"<Name>{escape(path)}</Name>"
+    return f'<Name Encoded="true">{quote(path)}</Name>'
+
+
+def _elements(blob: Blob) -> str:
+    tier = blob.tier if blob.kind == "BlockBlob" else ""
+    said = {"AccessTier": tier, "ArchiveStatus": blob.archive_status, "CopyStatus": blob.copy_status}
+    return "".join(f"<{name}>{value}</{name}>" for name, value in said.items() if value)
 
 
 def _version(blob: Blob) -> dict[str, str]:

@@ -22,6 +22,7 @@ from azure.storage.blob import ExponentialRetry
 from urllib3 import HTTPResponse
 from urllib3.exceptions import ProtocolError
 
+from connector.planning.turns import Turns
 from connector.sandbox.clock import VirtualClock
 from connector.sandbox.faults import Action, Rule
 from connector.sandbox.servers import Sandbox
@@ -71,6 +72,7 @@ class Host:
         self.name = name
         self.dead = False
         self.clock = HostClock(self, skew)
+        self.turns = Turns()
         self.sleeping: set[asyncio.Task[Any]] = set()
         self._invocations: set[asyncio.Task[Any]] = set()
 

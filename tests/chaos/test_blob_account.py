@@ -66,6 +66,16 @@ def observed(service: BlobServiceClient, name: str) -> list[tuple[str, str]]:
     see("swap what is not there", lambda: write(other, b"4", **same))
     listed = [(b.name, b.size, b.metadata, b.etag == "") for b in container.list_blobs("a/", include=["metadata"])]
     found.append(("list", str(listed)))
+    archive: Any = {"standard_blob_tier": "Archive"}
+    cold = container.get_blob_client("cold")
+    see("write what is archived", lambda: write(cold, b"ice"))
+    see("archive", done(lambda: cold.set_standard_blob_tier(**archive)))
+    see("read what is archived", lambda: cold.download_blob().readall())
+    see("ask what is archived", lambda: cold.get_blob_properties().blob_tier)
+    see("bring it online", done(lambda: cold.set_standard_blob_tier("Hot")))
+    see("read what is online", lambda: cold.download_blob().readall())
+    see("list tiers", lambda: sorted((b.name, b.blob_tier) for b in container.list_blobs()))
+    see("delete what was archived", done(lambda: container.delete_blob("cold")))
     see("empty blob", lambda: write(container.get_blob_client("empty"), b""))
     see("read an empty blob", lambda: container.get_blob_client("empty").download_blob().readall())
 

@@ -362,7 +362,15 @@ class World:
         graph = Graph(self.settings.graph, tokens, host.clock, transport=host.graph_transport())
         try:
             jitter = random.Random(self._jitter.random())
-            pipeline = Pipeline(self._store(host), graph, host.clock, self.settings, spoolers=1, random_source=jitter)
+            pipeline = Pipeline(
+                self._store(host),
+                graph,
+                host.clock,
+                self.settings,
+                spoolers=1,
+                random_source=jitter,
+                turns=host.turns,
+            )
             await work(pipeline)
         except (ConnectorError, Killed, asyncio.CancelledError):
             pass

@@ -68,7 +68,8 @@ class Account:
         until(landed_later, "the next second")
 
     def runs(self) -> dict[str, bytes]:
-        return self.blobs("RUNS_CONTAINER")
+        """Of the runs container, what is not the index of them."""
+        return {name: data for name, data in self.blobs("RUNS_CONTAINER").items() if not name.startswith("_")}
 
     def summaries(self) -> dict[str, bytes]:
         return self.blobs("SUMMARIES_CONTAINER")

@@ -277,7 +277,7 @@ def _importing(package: str) -> list[str]:
 
 
 def test_blobs_are_read_and_written_by_the_store_alone() -> None:
-    modules = ("blobs", "probe", "store")
+    modules = ("blobs", "inbox", "probe", "run_index", "store")
     assert _importing("azure.storage.blob") == [f"connector/outside/{name}.py" for name in modules]
 
 

@@ -47,9 +47,10 @@ from connector.sandbox.servers import PROJECT, Azurite, Sandbox
 from connector.sending.ledger import Ledger
 from connector.vocabulary.errors import Conflict, DropUnusable, Fault, Refused, Retryable, Stopped, StorageDown
 from connector.vocabulary.limits import Limit
+from connector.vocabulary.order import landing
 from connector.vocabulary.run import Decision, State
 from connector.vocabulary.summary import Outcomes
-from connector.watching.feed_status import FeedFacts, FeedFile, Quota, feed_facts, landing
+from connector.watching.feed_status import FeedFacts, FeedFile, Quota, feed_facts
 from connector.wiring import connected, managed_identity
 from tests.chaos.schedule import FEED, EntraFault, ExtraTick, Happening, Land, Schedule, StorageFault, Tamper
 from tests.chaos.world import World
@@ -133,6 +134,7 @@ def adventure() -> tuple[Recorder, list[logging.LogRecord]]:
         Tamper(at=3000.0, calls=30, what="state damaged", count=9),
         land(3000.0, "feed1", "waits.csv"),
         land(3000.0, "feed1", "notes.txt"),
+        land(3000.0, "", "stray.csv"),
     ]
     schedule = Schedule(
         seed=1,

@@ -104,7 +104,7 @@ def test_leftovers_and_folders_are_ignored_and_counted_in_a_ticks_output(account
     tick = account.tick()
 
     assert (tick.code, tick.errors, dropped(account)) == (0, "", ["today.csv"])
-    assert tick.lines[-1] == "people: 10 blobs ignored (leftovers of transfers, or not matched by files:)"
+    assert tick.lines[-1] == "people: 10 blobs ignored (folders, leftovers of transfers, or not matched by files:)"
     assert [line.partition(" ")[0] for line in tick.lines] == ["people", "people:"]
     assert graph.people == ids(workers(2))
 
@@ -135,7 +135,7 @@ def test_match_and_ignore_choose_by_the_name_without_its_folder_and_in_any_case(
     others = ("d.txt", "hr-12.txt", "a_test.csv", "2026/B_TEST.csv", "a.csv.bak", "test_x/e.pdf", "f.csv.tmp")
     for name in (*drops, *others):
         account.drop(f"people/{name}", csv_of(workers(1)))
-    assert told(account) == ["people: 7 blobs ignored (leftovers of transfers, or not matched by files:)"]
+    assert told(account) == ["people: 7 blobs ignored (folders, leftovers of transfers, or not matched by files:)"]
     assert dropped(account) == list(drops)
 
 
@@ -143,7 +143,7 @@ def test_a_changed_rule_makes_a_drop_of_what_was_ignored(account: Account, graph
     account.feed("people", with_files('{match: ["*.txt"]}'))
     account.drop("people/today.csv", csv_of(workers(2)))
     assert (told(account), dropped(account)) == (
-        ["people: 1 blob ignored (leftovers of transfers, or not matched by files:)"],
+        ["people: 1 blob ignored (folders, leftovers of transfers, or not matched by files:)"],
         [],
     )
     account.feed("people", with_files('{match: ["*.csv"]}'))
@@ -177,7 +177,7 @@ def test_a_marker_of_another_folder_or_drop_does_not_count(account: Account, gra
     for marker in ("2026/today.csv.done", "yesterday.csv.done", "today.done", ".done"):
         account.drop(f"people/{marker}", b"")
     # A name that is nothing but the marker's suffix belongs to no drop: it is a leftover.
-    assert told(account) == ["people: 1 blob ignored (leftovers of transfers, or not matched by files:)"]
+    assert told(account) == ["people: 1 blob ignored (folders, leftovers of transfers, or not matched by files:)"]
     assert (dropped(account), graph.bodies) == ([], [])
 
 
@@ -228,7 +228,7 @@ def test_a_fault_elsewhere_in_the_feed_file_makes_no_runs_of_markers_and_ignored
     account.feed("people", rules.replace("Join(", "Jion(").replace("https://graph.microsoft.com", "https://elsewhere"))
     for name in ("today.csv", "today.csv.done", "waits.csv", "manual.pdf"):
         account.drop(f"people/{name}", csv_of(workers(2)))
-    assert told(account) == ["people: 1 blob ignored (leftovers of transfers, or not matched by files:)"]
+    assert told(account) == ["people: 1 blob ignored (folders, leftovers of transfers, or not matched by files:)"]
     summary = account.summary("people")
     assert (dropped(account), summary["state"], summary["problem"]["code"]) == (["today.csv"], "rejected", "feed")
 

@@ -4,6 +4,7 @@ trailers, guesses, and drops that are SCIM already. A preview and the summary of
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from connector.sandbox.servers import Azurite, Sandbox
 from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 from tests.kit.account import Account, adds_up, outcomes, rows
 from tests.kit.people import csv_of, feed_file, ids, worker, workers
+from tests.kit.privacy import leaks
 from tests.kit.stranger import Stranger, stranger
 
 WHERE = """where: IIF([Team] = "Contractors", "False", "True")\n"""
@@ -234,6 +236,25 @@ def test_a_trailer_that_states_another_count_rejects_the_drop_and_nobody_is_sent
     }[trailer]
     problem = summary["problem"]
     assert (problem["message"].partition(";")[0] if problem else None) == said
+
+
+def test_where_the_header_is_missing_nothing_that_is_left_behind_has_the_first_person(
+    account: Account, graph: Stranger
+) -> None:
+    account.feed("people")
+    account.drop("people/today.csv", csv_of(workers(2)).partition(b"\r\n")[2])
+    # The command's output is searched for people, and so is the log.
+    tick = account.tick()
+    problem = account.summary("people")["problem"]
+    assert (tick.code, graph.bodies) == (0, [])
+    assert problem == {
+        "code": "drop",
+        "message": "the header row has none of the 9 columns that the mapping names",
+        "advice": "the first row must name the columns; if it does not, list them under file: header",
+    }
+    left = account.runs() | account.summaries()
+    left = {name: gzip.decompress(content) if name.endswith(".gz") else content for name, content in left.items()}
+    assert [name for name, content in left.items() if leaks(content.decode())] == []
 
 
 @pytest.mark.parametrize(

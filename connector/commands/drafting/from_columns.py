@@ -22,6 +22,7 @@ from connector.mapping.expressions.interpreter import Surroundings, evaluate
 from connector.mapping.expressions.parser import parse
 from connector.mapping.expressions.values import ValueFault
 from connector.readers import BadRow, ScimTable, Table, open_drop
+from connector.vocabulary.column_names import is_usual, looks_like_a_name, plain
 from connector.vocabulary.errors import Fault, Unusable
 from connector.vocabulary.scim import ENTERPRISE_USER
 
@@ -71,7 +72,8 @@ def draft(table: Table, *, name: str) -> str:
 
 def _check_header(columns: Sequence[str], name: str) -> None:
     named = [column for column in columns if column]
-    if any(_LOOKS_LIKE_DATA.fullmatch(column) for column in named):
+    strange = not any(map(is_usual, named)) and not all(map(looks_like_a_name, named))
+    if strange or any(_LOOKS_LIKE_DATA.fullmatch(column) for column in named):
         raise Unusable(
             name,
             [
@@ -115,7 +117,8 @@ class _Column:
     @property
     def known(self) -> dict[str, bool]:
         """Its status words, as they are spelt, and what each says."""
-        found = {word: hr.STATUS[plain] for word in self.words if (plain := hr.plain(word)) in hr.STATUS}
+        said = {word: hr.STATUS.get(plain(word)) for word in self.words if word.isprintable()}
+        found = {word: active for word, active in said.items() if active is not None}
         # A digit is a word of status only among its like: SAP's 0 to 3 say something else.
         if {"0", "1"} & found.keys() and not self.words.keys() <= {"0", "1"}:
             return {}
@@ -187,7 +190,7 @@ class _Drafting:
     def _settle_names(self) -> None:
         """A German export's `Vorname` and `Name`, a French one's `Prénom` and `Nom`: the latter is the family's."""
         name = self._chosen.get(hr.DISPLAY)
-        if name and hr.plain(name.name) == "name" and hr.GIVEN in self._chosen and hr.FAMILY not in self._chosen:
+        if name and plain(name.name) == "name" and hr.GIVEN in self._chosen and hr.FAMILY not in self._chosen:
             self._chosen[hr.FAMILY] = self._chosen.pop(hr.DISPLAY)
 
     def _settle_identifier(self) -> None:
@@ -238,7 +241,7 @@ class _Drafting:
                 yield '  emails[type eq "work"].primary: true'
 
     def _active(self, column: _Column | None) -> Iterator[str]:
-        named = [c for c in self._columns if c.usable and hr.plain(c.name) in hr.CERTAIN_STATUS]
+        named = [c for c in self._columns if c.usable and plain(c.name) in hr.CERTAIN_STATUS]
         if column is None and named:
             self._chosen[hr.ACTIVE] = named[0]
             yield "  # No word of it is understood: all rows are rejected until a Switch makes each True or False."

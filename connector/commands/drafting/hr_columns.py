@@ -7,11 +7,11 @@ DATEV, ADP, BambooHR and CSV2SCIM's sample.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from connector.vocabulary.column_names import plain
 from connector.vocabulary.scim import ENTERPRISE_USER
 
 CUSTOM: Final = "urn:ietf:params:scim:schemas:extension:hr:1.0:User"
@@ -216,12 +216,6 @@ ausgeschieden,ausgetreten,ehemalig,verstorben,im ruhestand,rentner,pensioniert,
 sorti,parti,licencié,retraité,décédé,
 cesado,despedido,jubilado,retirado,fallecido,ex empleado
 """
-
-
-def plain(text: str) -> str:
-    """Without case, diacritics and anything that is neither letter nor digit."""
-    folded = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in folded if char.isalnum())
 
 
 def _words(text: str) -> frozenset[str]:

@@ -140,7 +140,9 @@ class DateConversion:
             return None
         moment = self.source.parse(written, self.styles)
         if moment is None:
-            raise site.fault(0, f"does not have the date format {self.source.text}")
+            # A format out of a column is a value of the row.
+            named = "that inputFormat gives" if site.columns[2] else self.source.text
+            raise site.fault(0, f"does not have the date format {named}")
         return self.target.format(moment)
 
 
@@ -166,7 +168,8 @@ def format_date_time(
     try:
         conversion = date_conversion(text(styles, 1, site=site), first, second)
     except FormatError as error:
-        raise site.fault(2, f"or the output format cannot be used: {error.message}") from None
+        why = "" if any(site.columns[1:]) else f": {error.message}"
+        raise site.fault(2, f"or the output format cannot be used{why}") from None
     return conversion.convert(written, site=site)
 
 

@@ -28,5 +28,5 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 def column_missing(name: str, position: int, present: Sequence[str]) -> ExpressionError:
-    """The error of a column that a row does not have."""
+    """The error of a column that a row does not have; `present` are others that it may name."""
     return ExpressionError(f"there is no column [{name}]", nearest(name, present), position)

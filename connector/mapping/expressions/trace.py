@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +12,7 @@ from connector.mapping.expressions.interpreter import Surroundings, evaluate
 from connector.mapping.expressions.parser import Expression
 from connector.mapping.expressions.syntax import Column, Node, Text, walk
 from connector.mapping.expressions.values import Cell, Value, ValueFault
+from connector.vocabulary.column_names import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +33,17 @@ def trace(
     *,
     now: datetime | None = None,
     tables: Mapping[str, Mapping[str, str]] | None = None,
+    known: Collection[str] = (),
 ) -> list[Step]:
     """What each part of the expression becomes for `row`, innermost first; constants are not listed, unless alone.
 
-    A branch that is not taken has no step. Raises ExpressionError for a column that `row` lacks, or for no `now`.
+    A branch that is not taken has no step. Raises ExpressionError for a column that `row` lacks, or for no `now`;
+    `known` are columns of it that a message may name whatever they are.
     """
     for node in walk(expression.root):
         if isinstance(node, Column) and node.name not in row:
-            raise column_missing(node.name, node.start, list(row))
+            names = shown(list(row), {*expression.columns, *known})
+            raise column_missing(node.name, node.start, [name for name in names if name])
     if now is None and expression.uses_now:
         position = expression.text.index("Now")
         raise ExpressionError("Now() needs the time at which the file landed", "give a time", position)

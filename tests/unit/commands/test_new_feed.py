@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from connector.__main__ import main
 from connector.commands.drafting.from_columns import draft
-from connector.commands.drafting.hr_columns import CUSTOM, NAMES, STATUS, candidates, plain
+from connector.commands.drafting.hr_columns import CUSTOM, NAMES, STATUS, candidates
 from connector.mapping import load_feed
 from connector.mapping.attribute_paths import parse_path
 from connector.readers.table import Notes, Table
 from connector.sandbox.sample import sample
+from connector.vocabulary.column_names import plain
 from connector.vocabulary.errors import Unusable
 from connector.vocabulary.scim import ENTERPRISE_USER
 
@@ -176,7 +177,7 @@ def test_nested_records_are_known_by_their_last_part(capsys: pytest.CaptureFixtu
     assert mapping_of(text)["title"] == "[job.title]"
 
 
-@pytest.mark.parametrize("first", ["ann.lee@x.org", "00123", "31.01.2020"])
+@pytest.mark.parametrize("first", ["ann.lee@x.org", "00123", "31.01.2020", "P10437"])
 def test_a_first_row_that_is_a_person_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, first: str
 ) -> None:

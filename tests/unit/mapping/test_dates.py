@@ -408,9 +408,18 @@ def test_without_a_year_a_weekday_is_not_held_against_the_date() -> None:
 def test_formats_may_come_from_the_row() -> None:
     text = "FormatDateTime([d], , [in], [out])"
     assert value(text, d="2024-02-01", **{"in": "yyyy-MM-dd", "out": "d.M.yy"}) == "1.2.24"
+
+
+def test_a_format_that_comes_from_the_row_is_not_told() -> None:
+    text = "FormatDateTime([d], , [in], [out])"
     assert str(fault(text, d="2024-02-01", **{"in": "q", "out": "d.M.yy"})) == (
-        "FormatDateTime: 'inputFormat' ([in]) or the output format cannot be used: a format of the single letter 'q'"
-        " does not exist in .NET; write %q"
+        "FormatDateTime: 'inputFormat' ([in]) or the output format cannot be used"
+    )
+    assert str(fault(text, d="2024-02-01", **{"in": "'Ng' dd.MM.yyyy", "out": "d.M.yy"})) == (
+        "FormatDateTime: 'source' ([d]) does not have the date format that inputFormat gives"
+    )
+    assert str(fault('FormatDateTime([d], , "yyyy", [out])', d="2024", out="'Ng")) == (
+        "FormatDateTime: 'inputFormat' or the output format cannot be used"
     )
 
 

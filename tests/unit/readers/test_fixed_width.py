@@ -40,7 +40,7 @@ def test_what_is_wrong_with_a_fixed_width_file_comes_with_what_to_do() -> None:
     assert faults_of(data, format="fixed", columns=COLUMNS, footer={"lines": 1, "count": "T([0-9]+)"}) == [
         Fault(message="the value has a NUL character", advice="correct the export"),
         Fault(
-            message="the trailer states 9 rows, but the file has 2; the file could be read up to row 2",
+            message="the trailer states more rows, but the file has 2; the file could be read up to row 2",
             advice="the file may have arrived in part: send it again",
         ),
     ]

@@ -421,6 +421,16 @@ def test_a_trailer_states_a_count_or_the_file_is_unusable(pattern: str, trailer:
         assert found == (message, "the file may have arrived in part: send it again", "")
 
 
+@pytest.mark.parametrize(
+    "pattern", ["([0-9]+)$", "^T([0-9]+)", r"(?:rows)?[a-z=]*([0-9]+)", "rows|;([0-9]+)", r"\w+;([0-9]+)"]
+)
+def test_a_count_that_may_be_a_persons_number_is_not_told(pattern: str) -> None:
+    # The trailer is missing, and the pattern finds a number in the last row.
+    with pytest.raises(Unreadable) as caught:
+        check_trailer(["T52000;52000"], FileOptions(footer=Footer(lines=2, count=pattern)), rows=9)
+    assert caught.value.message == "the trailer states more rows, but the file has 9"
+
+
 def test_a_trailer_need_not_state_a_count() -> None:
     check_trailer(["T,9"], FileOptions(footer=Footer(lines=1)), rows=1)
 

@@ -226,7 +226,7 @@ NO_TEXT = "the XML file's encoding is unknown, or has more than one byte a chara
         ),
         (
             b"<r><e/><f/></r>",
-            "the root has both 'e' and 'f' elements, so the rows are not clear; the file could be read up to row 1",
+            "the root has elements of two names, so the rows are not clear; the file could be read up to row 1",
             "file: record names the element that is a row",
         ),
     ],

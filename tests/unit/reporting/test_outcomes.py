@@ -19,6 +19,7 @@ from connector.reporting.outcomes import (
     count_outcomes,
     count_rows,
     endings,
+    first_accepted,
     outcome_of,
     owners,
     poll_from,
@@ -477,13 +478,13 @@ def test_only_a_skip_is_explained_by_its_steps() -> None:
 def test_the_log_is_read_from_the_first_request_on_and_later_with_an_overlap() -> None:
     receipts = {1: receipt(at=NOON), 2: receipt(2, at=NOON + timedelta(minutes=5)), 3: receipt(3, at=NOON, lost=True)}
     later = NOON + timedelta(hours=5)
-    assert poll_from({}, None, closing=False) is None
-    assert poll_from({3: receipts[3]}, None, closing=False) is None
-    assert poll_from(receipts, None, closing=False) == NOON
-    assert poll_from(receipts, NOON + timedelta(minutes=9), closing=False) == NOON
-    assert poll_from(receipts, later, closing=False) == later - timedelta(hours=1)
+    assert poll_from(first_accepted({}), None, closing=False) is None
+    assert poll_from(first_accepted({3: receipts[3]}), None, closing=False) is None
+    assert poll_from(first_accepted(receipts), None, closing=False) == NOON
+    assert poll_from(first_accepted(receipts), NOON + timedelta(minutes=9), closing=False) == NOON
+    assert poll_from(first_accepted(receipts), later, closing=False) == later - timedelta(hours=1)
     # What came later than any overlap is found by the last poll.
-    assert poll_from(receipts, later, closing=True) == NOON
+    assert poll_from(first_accepted(receipts), later, closing=True) == NOON
 
 
 def test_the_log_is_silent_since_its_last_word_on_the_run() -> None:

@@ -404,7 +404,7 @@ def test_what_has_no_run_is_told_in_whole_sentences_that_move_no_cursor() -> Non
         Drop(feed="n\x1borth", name=f"{hour}.csv", etag="0x1", bytes=1, landed=landed + timedelta(hours=hour))
         for hour in (3, 1, 2)
     )
-    ignored = "ignored (leftovers of transfers, or not matched by files:)"
+    ignored = "ignored (folders, leftovers of transfers, or not matched by files:)"
     overdue = "for a marker (files: ready) that is overdue"
     assert unplanned_lines(Unplanned(feed="north")) == []
     assert unplanned_lines(Unplanned(feed="n\x1borth", ignored=1, waiting=drops)) == [

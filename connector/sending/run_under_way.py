@@ -1,0 +1,52 @@
+"""One run while it is being sent: what is left of it, and what is known of its bodies."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.outside import telemetry
+from connector.vocabulary.bulk_request import PlannedBody
+from connector.vocabulary.run import Problem, Receipt, Run
+
+
+@dataclass(slots=True)
+class RunUnderWay:
+    """One run under way: what is left of it, and what is known of its bodies."""
+
+    run: Run
+    etag: str
+    path: str
+    index: list[PlannedBody]
+    receipts: dict[int, Receipt]
+    left: deque[int]
+    begun: dict[int, Receipt] = field(default_factory=dict)
+    in_flight: int = 0
+    missing: list[int] = field(default_factory=list)
+    turn: int = 0
+    problem: Problem | None = None
+    last_problem_code: str = ""
+    receipts_apart: bool = False
+    sent: int = 0
+    span: telemetry.Span = field(default_factory=lambda: telemetry.NO_SPAN)
+    in_doubt_since: datetime | None = None
+    """Of whatever has no receipt: an earlier sender was ended, and nobody knows what it had sent by then."""
+    in_doubt: dict[int, datetime] = field(default_factory=dict)
+    """Since when Entra may have a request that this sender has no receipt of."""
+
+    @property
+    def idle(self) -> bool:
+        return not self.left and not self.in_flight
+
+    def end_span(self) -> None:
+        self.span.set(requests=self.sent, left=len(self.left))
+        self.span.end()
+
+    def earliest(self, number: int) -> datetime | None:
+        """Since when Entra may have the request, where that is earlier than its answer tells."""
+        return self.in_doubt_since or self.in_doubt.get(number)
+
+    def left_in_doubt(self) -> datetime | None:
+        """What the next sender has to know."""
+        return self.in_doubt_since or min(self.in_doubt.values(), default=None)
