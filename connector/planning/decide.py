@@ -61,18 +61,20 @@ def decide(
     landed: datetime,
     feed: LoadedFeed,
     go_on: Callable[[], None] = lambda: None,
+    max_rows: int | None = None,
 ) -> Iterator[PlannedRow | BulkRequest | Notes]:
     """A drop's decisions and bodies as `plan` gives them, and at the end the reader's notes.
 
     `opened` gives the drop's bytes from the start, once for each of two passes. `go_on` is asked every few rows and
-    may raise. Raises DropRejected.
+    may raise. `max_rows` is MAX_ROWS; None is no bound. Raises DropRejected.
     """
     counted = _Counted(go_on)
     # An encrypted file's name ends in what it was before.
     inner = re.sub(r"\.(pgp|gpg|asc)$", "", name, flags=re.IGNORECASE) if feed.feed.pgp else name
 
     def table() -> Table | ScimTable:
-        return open_drop(opened(), name=inner, options=feed.feed.file, wanted=feed.mapping.columns)
+        options, wanted = feed.feed.file, feed.mapping.columns
+        return open_drop(opened(), name=inner, options=options, wanted=wanted, max_rows=max_rows)
 
     try:
         first = table()
