@@ -25,8 +25,8 @@ def open_drop(
 
     `stream` is seekable and buffered, and must stay open while the table is read; the table reads it once. `wanted`
     are the columns that are read: JSON and XML give exactly these, or all that the first 100 records have when there
-    are none; elsewhere they help to detect the delimiter. `max_rows` is the setting MAX_ROWS, bad rows included; None is
-    no bound. Raises `DropUnusable` (also while the table is read) for a
+    are none; elsewhere they help to detect the delimiter. `max_rows` is the setting MAX_ROWS, bad rows included; None
+    is no bound. Raises `DropUnusable` (also while the table is read) for a
     file that is unusable as a whole; what the stream itself raises goes through.
     """
     notes = Notes()
