@@ -36,8 +36,6 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Codecs that are no file's encoding, and utf-7, which can smuggle in anything.
-_REFUSED = {"utf-7", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}
 _PREAMBLE_LINE = 100
 _ERRORS = "connector.readers.undecodable"
 # Control characters that no exporter of text writes; the separators 1C to 1F, tab, form feed and Ctrl-Z are left out.
@@ -89,14 +87,8 @@ def is_junk(head: bytes, *, delimiter: str | None = None) -> bool:
 
 
 def _declared(encoding: str) -> str:
-    # The feed's model has seen to it that it is an encoding of text.
+    # The feed's model has seen to it that files are written in it.
     name = codecs.lookup(encoding).name
-    if name in _REFUSED:
-        raise Unreadable(
-            f"the encoding {encoding!r} is unknown",
-            "file: encoding takes names such as utf-8, utf-16, windows-1252",
-            column="file.encoding",
-        )
     # utf-8-sig and utf-16 would swallow the mark themselves, but fail on a file without one or guess its byte order.
     return "utf-8" if name == "utf-8-sig" else name
 

@@ -62,7 +62,9 @@ class DotnetPattern:
         """What a replacement text writes for a match of this pattern: see `substitution.substitution`."""
         return substitution(template, self, strict=strict)
 
-    def replace(self, source: str, replacement: Callable[[regex.Match[str]], str] | str, *, longest: int) -> str:
+    def replace(
+        self, source: str, replacement: Callable[[regex.Match[str]], str] | str, *, longest: int = 1 << 16
+    ) -> str:
         """Every match replaced; a replacement that is text is taken literally.
 
         Raises TimedOut, and TooLong where all that replaces a match has more than `longest` characters.
