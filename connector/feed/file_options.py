@@ -25,8 +25,8 @@ def _quote(value: Any) -> Any:
     return "" if value in {"none", ""} else _single(value)
 
 
-# Of Python's codecs from bytes to text, those in which no file is written: parts of other notations, what depends on the
-# machine, and utf-7, which can smuggle in anything.
+# Of Python's codecs from bytes to text, those in which no file is written: parts of other notations, what depends on
+# the machine, and utf-7, which can smuggle in anything.
 _NO_FILES: Final = frozenset(
     {"utf-7", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "charmap", "mbcs", "oem"}
 )

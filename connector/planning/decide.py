@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, BinaryIO
 
-from connector.mapping import BoundMapping, LoadedFeed
+from connector.mapping import AsItStands, BoundMapping, LoadedFeed
 from connector.outside import telemetry
 from connector.outside.keys import Secrets
 from connector.outside.memory_files import MemoryFiles
@@ -118,16 +118,6 @@ class DropRejected(Exception):
         self.cause = cause
         self.rows = rows
         super().__init__(str(cause))
-
-
-class AsItStands:
-    """The mapping of a drop that is SCIM already: each operation's user, unchanged."""
-
-    def external_id(self, user: Any, /) -> str:
-        return str(user.get("externalId", ""))
-
-    def map_with_warnings(self, user: Any, /) -> tuple[dict[str, Any], tuple[Fault, ...]]:
-        return dict(user), ()
 
 
 class _Counted:

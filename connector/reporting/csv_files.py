@@ -61,8 +61,8 @@ def reject_faults(row: PlannedRow) -> Sequence[Fault]:
 
 
 # What a spreadsheet may take for the beginning of a formula (OWASP, "CSV Injection"), full-width forms included. Where
-# the list separator is not a comma, a line is opened as one text that is split at each separator and line break, whatever
-# the quotes: so a formula must not begin after any of those either, nor after a quote that then opens a cell.
+# the list separator is not a comma, a line is opened as one text that is split at each separator and line break,
+# whatever the quotes: so a formula must not begin after any of those either, nor after a quote that then opens a cell.
 _FORMULA: Final = re.compile(r"""(?:^|(?<=[;,|\t\r\n]))(?=[\s"]*[=+\-@＝＋－＠])|^(?=[\t\r])""")
 _QUOTED: Final = re.compile(r'[",;|\t\r\n]')
 

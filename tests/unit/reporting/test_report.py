@@ -618,7 +618,17 @@ def test_who_was_refused_is_not_looked_for_in_entras_log(code: str, reason: str)
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [("a b;'c", "a b;'c"), ("a,b", '"a,b"'), ('a"b', '"a""b"'), ("a\nb", '"a\nb"'), ("a\rb", '"a\rb"'), ("", "")],
+    [
+        ("a b'c", "a b'c"),
+        ("a;b", '"a;b"'),
+        ("a|b", '"a|b"'),
+        ("a\tb", '"a\tb"'),
+        ("a,b", '"a,b"'),
+        ('a"b', '"a""b"'),
+        ("a\nb", '"a\nb"'),
+        ("a\rb", '"a\rb"'),
+        ("", ""),
+    ],
 )
 def test_only_cells_that_need_it_are_in_quotes(value: str, cell: str) -> None:
     _, written = outcomes_csv([Ending(row=1, external_id=value, outcome=Outcome.CREATED)])
