@@ -10,10 +10,25 @@ import pytest
 
 from connector.feed.file_options import decodes_files
 
-NONE = """
-aliases base64_codec bz2_codec charmap hex_codec idna mbcs oem punycode quopri_codec raw_unicode_escape rot_13 undefined
-unicode_escape utf_7 uu_codec zlib_codec
-""".split()
+NONE = [
+    "aliases",
+    "base64_codec",
+    "bz2_codec",
+    "charmap",
+    "hex_codec",
+    "idna",
+    "mbcs",
+    "oem",
+    "punycode",
+    "quopri_codec",
+    "raw_unicode_escape",
+    "rot_13",
+    "undefined",
+    "unicode_escape",
+    "utf_7",
+    "uu_codec",
+    "zlib_codec",
+]
 
 
 def test_every_codec_of_python_that_files_are_written_in_is_taken_and_no_other() -> None:

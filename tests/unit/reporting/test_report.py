@@ -655,8 +655,9 @@ def test_no_spreadsheet_finds_a_formula_whatever_its_list_separator(value: str) 
     row = PlannedRow(row=1, decision=Decision.REJECTED, external_id=value, faults=(fault,))
     for cell in parsed_csv(rejects_csv([row]))[1][1:]:
         assert not cell.startswith(("\t", "\r"))
-        for piece in re.split(r"[;\t\r\n]", cell):
-            assert not piece.lstrip(" ").startswith(FORMULA_STARTS)
+        for piece in re.split(r"[;,|\t\r\n]", cell):
+            # A quote that opens a piece is taken off, and a second one ends what it opened.
+            assert not piece.lstrip(' "').startswith(FORMULA_STARTS)
 
 
 @pytest.mark.parametrize(
@@ -671,6 +672,9 @@ def test_no_spreadsheet_finds_a_formula_whatever_its_list_separator(value: str) 
         (" =1", "' =1"),
         ("a;=1", "a;'=1"),
         ("a\n=1", "a\n'=1"),
+        ("a,=1", "a,'=1"),
+        ("a| +1", "a|' +1"),
+        ('a;"=1', "a;'\"=1"),
         ("a=1; b-2", "a=1; b-2"),
         ("plain", "plain"),
         ("\ud800", "?"),
