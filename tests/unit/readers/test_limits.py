@@ -93,7 +93,8 @@ def test_a_cell_that_is_longer_than_excels_spoils_its_row_where_it_is_read() -> 
 def test_what_tells_how_a_text_is_pronounced_is_no_part_of_it() -> None:
     shared = f"""<sst xmlns="{MAIN}"><si><r><t>id</t></r></si>
         <si><r><t>東</t></r><r><t>京</t></r><rPh sb="0" eb="2"><t>トウキョウ</t></rPh></si><si/></sst>"""
-    data = rewritten(workbook(("S", [["id"], ["x"], ["y"]])), "xl/sharedStrings.xml", lambda _: shared.encode())
+    rows = "".join(row(n, f'<c r="A{n}" t="s"><v>{n - 1}</v></c>') for n in (1, 2, 3))
+    data = rewritten(sheet(rows), "xl/sharedStrings.xml", lambda _: shared.encode())
     assert rows_of(data) == [["東京"]]
 
 
