@@ -8,7 +8,7 @@ SETUP := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format check coverage bench chaos fuzz mutants setup tools clean
+.PHONY: help demo test lint types format check coverage bench chaos fuzz hostile mutants setup tools clean
 
 # Reads the comments behind the targets of this file.
 help: ## what can be made
@@ -45,6 +45,9 @@ chaos: $(SETUP) ## a thousand random fault schedules; make chaos SEEDS=17 replay
 
 fuzz: $(SETUP) ## readers, feed files and expressions on arbitrary input
 	$(BIN)/python -m tests.fuzz --inputs 100000 --seconds 300
+
+hostile: $(SETUP) ## drops that are made to fill the memory: the peak of each, and what is said of it
+	$(BIN)/python -m tests.fuzz.hostile
 
 # One module: make mutants MUTANTS='connector.sending.ledger*'
 mutants: $(SETUP) ## small changes of meaning in the core: those that no test notices are listed

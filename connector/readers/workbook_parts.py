@@ -20,6 +20,8 @@ from connector.readers.table import Unreadable
 
 MAX_PART: Final = 4 * 1024 * 1024
 """Bytes of a part that is read as a whole. The styles of Excel's 65,490 cell formats fit."""
+MAX_TAGS: Final = 300_000
+"""Tags of such a part: openpyxl takes 800 bytes for each."""
 MAX_TEXTS: Final = 128 * 1024 * 1024
 """Bytes of the texts that a workbook's cells share, with 8 for each."""
 _PROLOG: Final = 64 * 1024
@@ -90,7 +92,13 @@ class _Parts(zipfile.ZipFile):
                 f"a part of the workbook that is no sheet has more than {MAX_PART:,} bytes",
                 "copy the cells into a new workbook, or send them as CSV",
             )
-        return super().read(name, pwd)
+        content = super().read(name, pwd)
+        if content.count(b"<") > MAX_TAGS:
+            raise Unreadable(
+                f"a part of the workbook that is no sheet has more than {MAX_TAGS:,} tags",
+                "copy the cells into a new workbook, or send them as CSV",
+            )
+        return content
 
 
 def _check_prolog(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from connector.readers import open_drop
 from connector.readers.drop import MAX_COLUMNS
 from connector.vocabulary.errors import DropUnusable, Fault
 from connector.vocabulary.scim import BULK_REQUEST
+from tests.fuzz.hostile import zipped
 from tests.unit.readers.reading import faults_of, rows_of, unusable
 from tests.unit.readers.samples import SAMPLES
 from tests.unit.readers.test_workbook import SHEET, rewritten, workbook
@@ -90,12 +92,13 @@ def test_a_cell_that_is_longer_than_excels_spoils_its_row_where_it_is_read() -> 
     assert faults_of(data, wanted=("id",)) == []
 
 
-def test_what_tells_how_a_text_is_pronounced_is_no_part_of_it() -> None:
+def test_what_tells_how_a_text_is_pronounced_is_no_part_of_it(tmp_path: Path) -> None:
     shared = f"""<sst xmlns="{MAIN}"><si><r><t>id</t></r></si>
         <si><r><t>東</t></r><r><t>京</t></r><rPh sb="0" eb="2"><t>トウキョウ</t></rPh></si><si/></sst>"""
     rows = "".join(row(n, f'<c r="A{n}" t="s"><v>{n - 1}</v></c>') for n in (1, 2, 3))
-    data = rewritten(sheet(rows), "xl/sharedStrings.xml", lambda _: shared.encode())
-    assert rows_of(data) == [["東京"]]
+    content = f'<worksheet xmlns="{MAIN}"><sheetData>{rows}</sheetData></worksheet>'
+    zipped(sheet=lambda: [content.encode()], shared=lambda: [shared.encode()])(tmp_path / "x.xlsx")
+    assert rows_of((tmp_path / "x.xlsx").read_bytes()) == [["東京"]]
 
 
 def test_a_part_that_is_no_sheet_has_a_bound() -> None:
