@@ -1,4 +1,4 @@
-"""Some of the drops of `make hostile`, always the same ones: planned in a process of its own each, within its memory."""
+"""Some of the drops of `make hostile`, always the same ones: each planned in a process of its own."""
 
 from __future__ import annotations
 
