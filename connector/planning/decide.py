@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from connector.mapping import AsItStands, BoundMapping, LoadedFeed
 from connector.outside import telemetry
 from connector.outside.keys import Secrets
-from connector.outside.memory_files import MemoryFiles
+from connector.outside.memory_files import MemoryFiles, view
 from connector.planning.plan import last_rows, plan
 from connector.readers import BadRow, ScimTable, Table, open_drop
 from connector.vocabulary.bulk_request import BulkRequest
@@ -46,12 +46,7 @@ def plaintext(
             name=name,
         )
 
-    def again() -> BinaryIO:
-        stream = decrypted()
-        stream.seek(0)
-        return stream
-
-    return again
+    return lambda: view(decrypted())
 
 
 def decide(
