@@ -15,13 +15,28 @@ _limiting = threading.Lock()
 _BLOCK = 256 * 1024
 
 
+class Kept:
+    """A file that is read side by side, and closed when nobody has it any more."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        file.flush()
+
+    def __del__(self) -> None:
+        self.file.close()
+
+    def view(self) -> BinaryIO:
+        """The bytes from the start, whoever else reads them."""
+        return io.BufferedReader(_View(self), _BLOCK)
+
+
 class _View(io.RawIOBase):
     """Reads a file from a place of its own; closing it closes nothing else."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
         self._place = 0
-        self._size = os.fstat(file.fileno()).st_size
+        self._size = os.fstat(kept.file.fileno()).st_size
 
     def readable(self) -> bool:
         return True
@@ -38,15 +53,10 @@ class _View(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any, /) -> int:
-        piece = os.pread(self._file.fileno(), len(buffer), self._place)
+        piece = os.pread(self._kept.file.fileno(), len(buffer), self._place)
         buffer[: len(piece)] = piece
         self._place += len(piece)
         return len(piece)
-
-
-def view(file: BinaryIO) -> BinaryIO:
-    """The file's bytes from the start, whoever else reads it, for as long as it is open."""
-    return io.BufferedReader(_View(file), _BLOCK)
 
 
 class MemoryFiles:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from connector.mapping import AsItStands, BoundMapping, LoadedFeed
 from connector.outside import telemetry
 from connector.outside.keys import Secrets
-from connector.outside.memory_files import MemoryFiles, view
+from connector.outside.memory_files import Kept, MemoryFiles
 from connector.planning.plan import last_rows, plan
 from connector.readers import BadRow, ScimTable, Table, open_drop
 from connector.vocabulary.bulk_request import BulkRequest
@@ -34,10 +34,10 @@ def plaintext(
         return opened
 
     @cache
-    def decrypted() -> BinaryIO:
+    def decrypted() -> Kept:
         from connector.readers.pgp import decrypt
 
-        return decrypt(
+        content = decrypt(
             opened(),
             private_key=secrets.read(pgp.key),
             passphrase=secrets.text(pgp.passphrase) if pgp.passphrase else None,
@@ -45,8 +45,9 @@ def plaintext(
             files=MemoryFiles(),
             name=name,
         )
+        return Kept(content)
 
-    return lambda: view(decrypted())
+    return lambda: decrypted().view()
 
 
 def decide(
