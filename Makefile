@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.ready
+# All that is needed is locked: nothing is resolved, and what has no hash is refused.
+PIP := python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 # A test suite starts Python some hundred times: compiling the same modules each time was a tenth of it.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format check coverage bench chaos fuzz hostile mutants setup tools clean
+.PHONY: help demo test lint types format check coverage bench chaos fuzz hostile mutants setup lock audit package tools clean
 
 # Reads the comments behind the targets of this file.
 help: ## what can be made
@@ -57,20 +59,37 @@ mutants: $(SETUP) ## small changes of meaning in the core: those that no test no
 setup: $(SETUP) ## the virtual environment, Node.js where there is none, Azurite
 
 # The production worker declares Python 3.13 and works on 3.11: it is for tests alone, and not among the requirements there.
-$(SETUP): requirements.txt pyproject.toml package-lock.json
+# What it needs is among them; its version and hashes are those of requirements.txt.
+$(SETUP): requirements.txt requirements-dev.txt package-lock.json
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --group dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python azure-functions-runtime==1.3.0
+	$(BIN)/$(PIP) --requirement requirements.txt --requirement requirements-dev.txt
+	sed -n '/^azure-functions-runtime==/,/^    # via/{/^    # via/d;s/ ; .*/ \\/;p;}' requirements.txt > $(VENV)/worker.txt
+	$(BIN)/$(PIP) --ignore-requires-python --requirement $(VENV)/worker.txt
 	$(BIN)/python tools/azurite.py
 	touch $@
+
+# Universal: for every system, and for every Python from 3.11 on. A pin that is there already stays: to move what requirements.in
+# does not name, `make lock UPGRADE='--upgrade-package NAME'` or `make lock UPGRADE=--upgrade`.
+lock: $(SETUP) ## all packages that requirements*.in come to, pinned with their hashes: requirements*.txt
+	for name in requirements requirements-dev requirements-checkov requirements-node; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras $(UPGRADE) \
+			--output-file $$name.txt $$name.in || exit; \
+	done
+
+audit: $(SETUP) ## known vulnerabilities of what is locked
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements-dev.txt
 
 # checkov pins an older Bicep parser than the tests use, so it has an environment of its own. Without it its tests skip.
 tools: .tools/checkov/bin/checkov ## checkov, for the tests of infra/
 
-.tools/checkov/bin/checkov:
+.tools/checkov/bin/checkov: requirements-checkov.txt
 	$(PYTHON) -m venv .tools/checkov
-	.tools/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
+	.tools/checkov/bin/$(PIP) --requirement requirements-checkov.txt
+	touch $@
+
+package: $(SETUP) ## what is deployed, for the Python of Azure: .package
+	$(BIN)/python tools/package.py
 
 clean: ## all that the other targets made
-	rm -rf $(VENV) .tools node_modules .demo mutants .coverage* .*_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .tools .package node_modules .demo mutants .coverage* .*_cache .hypothesis *.egg-info

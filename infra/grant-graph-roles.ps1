@@ -69,7 +69,8 @@ foreach ($role in $roles) {
 
 foreach ($id in $granted | Where-Object { $wanted -notcontains $_ }) {
   $name = $servicePrincipal.appRoles | Where-Object { $_.id -eq $id } | Select-Object -First 1 -ExpandProperty value
-  "SURPLUS  $($name ?? $id): the connector does not need it"
+  if (-not $name) { $name = $id }
+  "SURPLUS  ${name}: the connector does not need it"
   if ($Check) { $status = 1 }
 }
 if ($status -ne 0) { Write-Warning 'To grant what is missing, run this without -Check as an administrator.' }

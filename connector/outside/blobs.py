@@ -34,6 +34,7 @@ from connector.vocabulary.errors import (
     BlobRefused,
     Conflict,
     ConnectorError,
+    DropRefused,
     DropUnusable,
     Fault,
     Forbidden,
@@ -259,7 +260,7 @@ class BlobFile(io.RawIOBase):
 
 
 class DropFile(BlobFile):
-    """A drop's bytes. Raises DropUnusable where they are gone for good, BlobRefused where they may come back."""
+    """A drop's bytes. Raises DropUnusable where they are gone for good, DropRefused where they may come back."""
 
     def __init__(self, container: ContainerClient, path: str, *, etag: str, size: int) -> None:
         super().__init__(container, path, etag=etag, size=size)
@@ -268,6 +269,8 @@ class DropFile(BlobFile):
     def _range(self, length: int) -> bytes:
         try:
             return super()._range(length)
+        except BlobRefused as error:
+            raise DropRefused(error.message, advice=error.advice) from error
         except (Missing, Conflict) as error:
             raise DropUnusable(self._path, [_REPLACED if self._is_there() else _DELETED]) from error
 

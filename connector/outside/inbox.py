@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import suppress
 
 from azure.storage.blob import BlobProperties, BlobType, ContainerClient
 
@@ -67,13 +66,18 @@ class Inbox:
         return Obstacle.FOLDER if is_folder(blob) else _in_inbox(feed, name, blob, seen)
 
     def hierarchical(self, drop: Drop) -> bool:
-        """Whether the account has a hierarchical namespace. One call at most; what cannot be known is taken for one.
+        """Whether the account has a hierarchical namespace; asked until there is an answer, and then never again.
 
-        Told by a drop's properties: the account's own are not for who may only read and write blobs.
+        Told by a drop's properties: the account's own are not for who may only read and write blobs. Where even they
+        are refused it counts as one, which costs a file no more than ARRIVAL_TIME.
         """
         if self._hierarchical is None:
-            with suppress(Missing, Stopped):
+            try:
                 self._properties(drop.path)
+            except Missing:
+                return True
+            except Stopped:
+                self._hierarchical = True
         return self._hierarchical is not False
 
     def open(self, drop: Drop) -> io.BufferedReader:

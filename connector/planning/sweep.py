@@ -14,7 +14,7 @@ from connector.planning.arrival import Arrival
 from connector.planning.feeds import Feeds
 from connector.planning.planner import Interrupted, Planner, TryAlone
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import StateUnusable, StorageDown
+from connector.vocabulary.errors import DropRefused, StateUnusable, StorageDown
 from connector.vocabulary.inbox import InboxBlob, readable
 from connector.vocabulary.order import RunKey, in_order_of_landing
 from connector.vocabulary.run import Drop, Obstacle, Run, State, Unplanned
@@ -95,9 +95,11 @@ class Sweep:
         The fewest attempts first, so that none that always dies keeps another from its turn.
         """
         begun = self._clock.monotonic()
-        for key, (_, drop) in sorted(self._to_try_alone.items(), key=lambda item: (item[1][0], item[1][1].landed)):
+        in_turn = sorted(self._to_try_alone.items(), key=lambda item: (item[1][0], item[1][1].landed))
+        for position, (key, (_, drop)) in enumerate(in_turn):
             now = self._clock.monotonic()
-            if now > begun + self._time_limit / 10:
+            # So that a tick has an end: the rest has its turn at the next.
+            if position and now > begun + self._time_limit / 10:
                 break
             yield from self._planned(key, drop, until=now + self._time_limit, alone=True)
 
@@ -112,6 +114,9 @@ class Sweep:
         except StateUnusable as error:
             log.error("run is damaged", extra=extra)
             self.errors.append(error)
+        except DropRefused as error:
+            # Its summary says what to do. That is no failure of ours, and no retry of the host's would help.
+            log.warning("planning failed", extra={**extra, "error": type(error).__name__})
         except Exception as error:
             log.warning("planning failed", extra={**extra, "error": type(error).__name__})
             self.errors.append(error)

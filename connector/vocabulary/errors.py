@@ -11,6 +11,7 @@ ConnectorError
 ├── Stopped             an administrator must act first (404, a token that cannot be had)
 │   ├── Forbidden       ... and grant a permission (403)
 │   └── BlobRefused     ... on one blob of the storage account: no other is concerned
+│       └── DropRefused ... which is a drop: it waits, and that is said
 └── Conflict            somebody else changed or holds the blob: read again
 """
 
@@ -101,6 +102,10 @@ class Forbidden(Stopped):
 
 class BlobRefused(Stopped):
     """Storage refuses what was asked of one blob, until that is changed: its tier, its type, its name, a hold."""
+
+
+class DropRefused(BlobRefused):
+    """Storage refuses to show a drop until somebody acts on it: it is in the archive tier."""
 
 
 class Conflict(ConnectorError):

@@ -106,10 +106,57 @@ def test_nobody_deploys_with_a_password_or_talks_in_clear() -> None:
         "ftp": {"allow": False},
     }
     assert site()["properties"]["httpsOnly"] is True
-    assert {name: site()["properties"]["siteConfig"][name] for name in ("ftpsState", "minTlsVersion")} == {
-        "ftpsState": "Disabled",
-        "minTlsVersion": "1.2",
-    }
+    assert site()["properties"]["siteConfig"]["minTlsVersion"] == "1.2"
+
+
+# Resource Manager's error 51021, "site configuration properties for Flex Consumption sites", word for word in
+# Azure/azure-cli#31414 and Azure/terraform-azurerm-avm-res-web-site#283, #345. Older regions ignore them.
+REFUSED = {
+    "alwaysOn",
+    "ftpsState",
+    "functionsRuntimeScaleMonitoringEnabled",
+    "linuxFxVersion",
+    "netFrameworkVersion",
+    "preWarmedInstanceCount",
+    "use32BitWorkerProcess",
+    "windowsFxVersion",
+}
+# What other tools send to Flex Consumption (Terraform's azurerm_function_app_flex_consumption, `site_config`).
+TAKEN = {
+    "http20Enabled",
+    "ipSecurityRestrictions",
+    "ipSecurityRestrictionsDefaultAction",
+    "minTlsVersion",
+    "scmIpSecurityRestrictions",
+    "scmIpSecurityRestrictionsDefaultAction",
+    "scmIpSecurityRestrictionsUseMain",
+}
+# "Flex Consumption plan deprecations": moved to functionAppConfig, set by the platform, or without a meaning there.
+DEPRECATED = {
+    "ENABLE_ORYX_BUILD",
+    "FUNCTIONS_EXTENSION_VERSION",
+    "FUNCTIONS_WORKER_RUNTIME",
+    "FUNCTIONS_WORKER_RUNTIME_VERSION",
+    "FUNCTIONS_MAX_HTTP_CONCURRENCY",
+    "FUNCTIONS_WORKER_PROCESS_COUNT",
+    "FUNCTIONS_WORKER_DYNAMIC_CONCURRENCY_ENABLED",
+    "SCM_DO_BUILD_DURING_DEPLOYMENT",
+    "WEBSITE_CONTENTAZUREFILECONNECTIONSTRING",
+    "WEBSITE_CONTENTOVERVNET",
+    "WEBSITE_CONTENTSHARE",
+    "WEBSITE_DNS_SERVER",
+    "WEBSITE_MAX_DYNAMIC_APPLICATION_SCALE_OUT",
+    "WEBSITE_NODE_DEFAULT_VERSION",
+    "WEBSITE_RUN_FROM_PACKAGE",
+    "WEBSITE_SKIP_CONTENTSHARE_VALIDATION",
+    "WEBSITE_VNET_ROUTE_ALL",
+}
+
+
+def test_the_app_has_no_property_that_flex_consumption_refuses() -> None:
+    given = set(site()["properties"]["siteConfig"])
+    assert (given & REFUSED, given - TAKEN) == (set(), set())
+    assert set(app_settings()) & DEPRECATED == set()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """checkov's policies for Bicep, and the suppressions with their reasons.
 
 checkov pins many libraries, an older pycep-parser among them, so it lives in an environment of its own:
-`python -m venv .tools/checkov && .tools/checkov/bin/pip install checkov==3.3.30`, or name another by CHECKOV.
+`make tools`, or name another by CHECKOV.
 """
 
 from __future__ import annotations

@@ -370,7 +370,7 @@ def test_the_index_of_decisions_has_every_page_by_its_title() -> None:
 
 def test_every_runtime_dependency_has_its_reason_and_its_cost() -> None:
     table = rows(ROOT / "docs" / "decisions" / "dependencies.md", "package", "what for", "start", "when", "instead of")
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0] for line in lines if line and not line.startswith("#")}
     assert sorted(codes(row[0])[0] for row in table) == sorted(pinned)
 

@@ -18,6 +18,7 @@ import pytest
 
 from connector.sandbox.servers import PROJECT
 from tests.kit.people import csv_of, feed_file, workers
+from tools.package import deployed as deployed_files
 
 CONNECTOR = PROJECT / "connector"
 
@@ -309,12 +310,12 @@ def test_nothing_that_is_deployed_needs_what_is_not() -> None:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a deployment sends: the project less what .funcignore names of it."""
+    """What a deployment sends of ours."""
     target = tmp_path_factory.mktemp("package")
-    ignored = [line.strip().rstrip("/") for line in (PROJECT / ".funcignore").read_text().splitlines()]
-    assert {"connector/sandbox", "tests"} <= set(ignored)
-    shutil.copytree(CONNECTOR, target / "connector", ignore=shutil.ignore_patterns("sandbox", "__pycache__"))
-    shutil.copy(PROJECT / "function_app.py", target)
+    for path in deployed_files(PROJECT):
+        copy = target / path.relative_to(PROJECT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     return target
 
 

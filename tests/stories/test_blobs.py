@@ -7,7 +7,6 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,10 +27,9 @@ from connector.reporting.terminal import unplanned_lines
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.proxy import FaultProxy
 from connector.sandbox.servers import Azurite, Sandbox, connection_string
-from connector.vocabulary.errors import BlobRefused
 from connector.vocabulary.run import Drop, Obstacle, Unplanned
 from connector.wiring import managed_identity
-from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
+from tests.chaos.blob_account import ACCOUNT_URL, Answer, BlobAccount
 from tests.chaos.checks import violations
 from tests.chaos.host import StorageTransport
 from tests.chaos.schedule import FEED, Land
@@ -146,8 +144,8 @@ def test_a_drop_that_is_archived_while_it_is_planned_waits_and_says_so_in_its_su
     )
     with FaultProxy(azurite.blob_service, faults=Schedule([rule])) as proxy:
         through = connection_string(proxy.url(azurite.blob_service), azurite.queue_service)
-        with suppress(BlobRefused):
-            told(account.with_settings(HR_STORAGE=through))
+        told(account.with_settings(HR_STORAGE=through))
+        event(account.with_settings(HR_STORAGE=through), "cold/today.csv")
     problem = account.summary("cold")["problem"]
     assert (account.summary("cold")["state"], problem["code"], problem["advice"]) == (
         "planning",
@@ -374,6 +372,12 @@ def test_the_event_of_a_file_that_was_closed_plans_it_at_once() -> None:
     assert (rows, arrivals[0] < 410.0) == ([40], True)
 
 
+def test_the_event_of_one_file_plans_no_half_of_another() -> None:
+    closed = Land(at=402.0, feed="feed0", name="b.csv", content=people_of(range(100, 140)), delays=(1.0,))
+    rows, arrivals = sent_in(landing(400.0, 10, name="a.csv"), closed, landing(410.0, 20, name="a.csv"))
+    assert (sorted(rows), arrivals[0] < 410.0, arrivals[-1] > 600.0) == ([20, 40], True, True)
+
+
 def test_a_file_of_any_other_account_is_whole_when_it_is_there() -> None:
     rows, arrivals = sent_in(landing(290.0, 40), hierarchical=False)
     assert (rows, arrivals[0] < 310.0) == ([40], True)
@@ -394,6 +398,19 @@ def test_an_account_is_asked_once_whether_it_is_hierarchical_and_no_answer_means
     gone = Drop(feed="p", name="gone.csv", etag="1", bytes=1, landed=found.drop.landed)
     assert [flat.hierarchical(drop) for drop in (gone, found.drop, found.drop, gone)] == [True, False, False, False]
     assert asked["HEAD"] == 2
+
+
+def test_an_account_that_does_not_say_whether_it_is_hierarchical_is_asked_once_and_counts_as_one() -> None:
+    asked = Counter[str]()
+
+    def refusing(method: str, *_: Any) -> Answer:
+        asked[method] += 1
+        return Answer(status=403, headers={"Content-Length": "0", "x-ms-error-code": "AuthorizationPermissionMismatch"})
+
+    connection = Settings.of({"HR_STORAGE": connection_string(ACCOUNT_URL, ACCOUNT_URL)})
+    store = Store.connect(connection, transport=StorageTransport(refusing))
+    drop = Drop(feed="p", name="today.csv", etag="1", bytes=1, landed=SystemClock().now())
+    assert ([store.hierarchical(drop), store.hierarchical(drop)], asked) == ([True, True], {"HEAD": 1})
 
 
 # answers that are lost

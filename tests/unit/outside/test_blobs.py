@@ -33,6 +33,7 @@ from connector.vocabulary.errors import (
     BlobRefused,
     Conflict,
     ConnectorError,
+    DropRefused,
     DropUnusable,
     Forbidden,
     Stopped,
@@ -282,7 +283,7 @@ def _archived(container: ContainerClient) -> None:
         ),
         (
             _archived,
-            BlobRefused,
+            DropRefused,
             "{inbox}/people/today.csv: is in the archive tier, where nothing can be read (BlobArchived) "
             "(bring it online: `az storage blob set-tier --tier Hot`, which takes hours)",
         ),

@@ -44,6 +44,7 @@ from tests.kit.command import command
 from tests.kit.people import PORTAL_ENDPOINT, csv_of, feed_file, workers
 from tests.kit.servers import MakeSandbox
 from tests.kit.stranger import stranger
+from tools.verdict import only_the_grant
 
 GRANT = (
     "(have an identity administrator run infra/grant-graph-roles.sh PRINCIPAL_ID, then restart the app: "
@@ -628,6 +629,22 @@ def test_the_app_looks_again_after_a_day_and_when_it_is_another(as_app: Account)
 def test_a_tick_that_is_not_the_apps_examines_nobody(as_app: Account) -> None:
     tick(as_app.environment)
     assert as_app.summaries() == {}
+
+
+@pytest.mark.parametrize("feeds", [True, False], ids=["a feed", "no feed yet"])
+def test_an_app_that_waits_for_its_permissions_lacks_nothing_else(
+    as_app: Account, make_sandbox: MakeSandbox, ask: Ask, monkeypatch: pytest.MonkeyPatch, feeds: bool
+) -> None:
+    """What infra/hooks/postdeploy goes by: a first deployment ends green then."""
+    sandbox = make_sandbox(SandboxSettings.immediate(roles=frozenset()))
+    environment = as_app.environment | sandbox.identity_environment()
+    monkeypatch.setenv("IDENTITY_ENDPOINT", environment["IDENTITY_ENDPOINT"])
+    if not feeds:
+        config = as_app.containers["CONFIG_CONTAINER"]
+        as_app.service.get_blob_client(config, "feeds/people.yaml").delete_blob()
+    tick(environment, examines=True)
+    code, lines = ask(environment, wait=timedelta(minutes=10))
+    assert (code, only_the_grant(lines)) == (1, True)
 
 
 def test_more_permissions_than_needed_are_told_to_the_app(
