@@ -10,7 +10,7 @@ PIP := python -m pip install --quiet --disable-pip-version-check --no-deps --req
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format check coverage bench chaos fuzz mutants setup lock audit package tools clean
+.PHONY: help demo test lint types format check coverage bench chaos fuzz hostile mutants setup lock audit package tools clean
 
 # Reads the comments behind the targets of this file.
 help: ## what can be made
@@ -47,6 +47,9 @@ chaos: $(SETUP) ## a thousand random fault schedules; make chaos SEEDS=17 replay
 
 fuzz: $(SETUP) ## readers, feed files and expressions on arbitrary input
 	$(BIN)/python -m tests.fuzz --inputs 100000 --seconds 300
+
+hostile: $(SETUP) ## drops that are made to fill the memory: the peak of each, and what is said of it
+	$(BIN)/python -m tests.fuzz.hostile
 
 # One module: make mutants MUTANTS='connector.sending.ledger*'
 mutants: $(SETUP) ## small changes of meaning in the core: those that no test notices are listed

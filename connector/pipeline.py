@@ -62,7 +62,14 @@ class Pipeline:
         self._feeds = Feeds(store, settings)
         self._publisher = Publisher(store)
         self._planner = Planner(
-            store, self._feeds, clock, publisher=self._publisher, secrets=secrets, spoolers=spoolers, turns=turns
+            store,
+            self._feeds,
+            clock,
+            publisher=self._publisher,
+            secrets=secrets,
+            spoolers=spoolers,
+            turns=turns,
+            max_rows=settings.max_rows,
         )
         self._settler = Settler(store, graph, clock, settings, publisher=self._publisher, random_source=random_source)
         self._uplink = Uplink(

@@ -67,6 +67,7 @@ class Planner:
         secrets: Secrets | None = None,
         spoolers: int = SPOOLERS,
         turns: Turns = TURNS,
+        max_rows: int | None = None,
     ) -> None:
         self._store = store
         self._feeds = feeds
@@ -74,6 +75,7 @@ class Planner:
         self._publisher = publisher
         self._secrets = secrets or no_secrets()
         self._spoolers = spoolers
+        self._max_rows = max_rows
         self._turns = turns
         self._ending = threading.Event()
 
@@ -331,7 +333,7 @@ class Planner:
         self, drop: Drop, feed: LoadedFeed, go_on: Callable[[], None] = lambda: None
     ) -> Iterator[PlannedRow | BulkRequest | Notes]:
         opened = plaintext(lambda: self._store.open_drop(drop), name=drop.path, feed=feed, secrets=self._secrets)
-        return decide(opened, name=drop.path, landed=drop.landed, feed=feed, go_on=go_on)
+        return decide(opened, name=drop.path, landed=drop.landed, feed=feed, go_on=go_on, max_rows=self._max_rows)
 
 
 class _TimeIsUp(Exception):

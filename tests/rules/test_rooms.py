@@ -62,7 +62,7 @@ MOST_FLAT = 8
 
 # What the core may import: nothing here reads a clock, the environment, a disk or a network by being called properly.
 _STANDARD = """
-__future__ base64 binascii bisect calendar codecs collections contextlib copy csv dataclasses datetime decimal
+__future__ array base64 binascii bisect calendar codecs collections contextlib copy csv dataclasses datetime decimal
 difflib email.utils enum fnmatch fractions functools gzip hashlib heapq io ipaddress itertools json math
 operator re string struct textwrap types typing unicodedata urllib.parse warnings xml.parsers zipfile zlib
 """

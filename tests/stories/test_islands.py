@@ -83,7 +83,7 @@ class House:
         settings = Settings.of(self.account.environment)
 
         async def once() -> None:
-            store = Store.connect(settings, **({"raw_request_hook": counted} if counted else {}))
+            store = Store.connect(settings, raw_request_hook=counted or (lambda _: None))
             tokens = TokenSource(lambda: managed_identity(""), f"{settings.graph}/.default")
             graph = Graph(settings.graph, tokens, self.clock)
             try:
