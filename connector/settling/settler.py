@@ -8,6 +8,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,8 +17,9 @@ import tenacity
 from connector.outside import telemetry
 from connector.outside.graph import Graph
 from connector.outside.retries import retrying
+from connector.outside.run_index import Index
 from connector.outside.settings import Settings
-from connector.outside.store import Store
+from connector.outside.store import Store, missing_run
 from connector.provisioning.job_status import job_problem
 from connector.reporting.causes import FAILURES
 from connector.reporting.outcomes import belongs, first_accepted, poll_from, quiet_since
@@ -105,7 +107,7 @@ class Settler:
         jobs: dict[str, list[tuple[Run, str]]] = {}
         for key, state in sorted(index.open.items()):
             if state is not State.PLANNING:
-                found = await asyncio.to_thread(self._found, key, state)
+                found = await asyncio.to_thread(self._found, key, state, index)
                 if found is not None:
                     jobs.setdefault(found[0].upload_path, []).append(found)
         settled: list[Run] = []
@@ -122,7 +124,7 @@ class Settler:
                 self._failed(error, runs[0][0].feed)
         return settled
 
-    def _found(self, key: RunKey, state: State | None) -> tuple[Run, str] | None:
+    def _found(self, key: RunKey, state: State | None, index: Index) -> tuple[Run, str] | None:
         """A run that waits for the log, and its ETag."""
         feed, run_id = key
         try:
@@ -133,6 +135,10 @@ class Settler:
             self._publisher.publish_damage(feed, run_id, error)
             return None
         if found is None:
+            # Somebody has deleted it, or its whole folder, as is advised where it is damaged: nobody waits for it.
+            log.error("run is damaged", extra={"feed": feed, "run": run_id})
+            self._publisher.publish_damage(feed, run_id, missing_run(key))
+            self._store.index.give_up(key, for_good=index.is_overtaken(key))
             return None
         run, etag = found
         if run.state is not state:
@@ -237,9 +243,11 @@ class Settler:
         claimed: set[str] = set()
         if opened.receipts:
             for run_id in opened.run.beside:
-                found = self._store.run(opened.run.feed, run_id)
-                if found is not None and found[0].state is State.SETTLED:
-                    claimed |= {event.id for event, foreign in self._store.events(found[0])[0] if not foreign}
+                # A run that is damaged has claimed nothing that anybody could know of.
+                with suppress(StateUnusable):
+                    found = self._store.run(opened.run.feed, run_id)
+                    if found is not None and found[0].state is State.SETTLED:
+                        claimed |= {event.id for event, foreign in self._store.events(found[0])[0] if not foreign}
         return frozenset(claimed)
 
     def _start(self, opened: RunSoFar) -> datetime | None:

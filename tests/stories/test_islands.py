@@ -452,3 +452,69 @@ def test_state_that_is_damaged_is_a_runs_own_trouble(house: Callable[..., House]
     summary = stage.account.summary("hurt")
     assert adds_up(summary)
     assert summary["rows"]["pending"] >= 0
+
+
+@pytest.mark.parametrize("state", ["planning", "sending", "settling"])
+def test_a_run_that_is_deleted_for_its_damage_as_advised_is_begun_anew_and_stops_nothing(
+    house: Callable[..., House], state: str
+) -> None:
+    fault = Rule(on=Endpoint.UPLOAD, do=Action.REVOKE, calls=((1, 1),))
+    stage = house(*([fault] if state == "sending" else []), log_delay=3600.0 if state == "settling" else 0.0)
+    stage.account.drop("people/today.csv", csv_of(workers(3)))
+    if state == "planning":
+        stage.account.feed("people", feed_file() + PGP)
+        stage.tick(_out_of_memory)
+        stage.account.feed("people")
+    else:
+        stage.tick()
+    assert stage.state("people")[0] == state
+    stage.entra.faults = Schedule([Rule(on=Endpoint.UPLOAD, do=Action.GRANT)])
+    blob = stage.blob("people", "run.json")
+    blob.upload_blob(b"", metadata={"state": state}, overwrite=True)
+    stage.tick()
+    problem = stage.account.summary("people")["problem"]
+    assert (problem["code"], problem["message"].split()[0]) == ("damaged", f"runs/{blob.blob_name}")
+
+    runs = stage.account.service.get_container_client(stage.account.containers["RUNS_CONTAINER"])
+    for name in stage.names():
+        if name.startswith(blob.blob_name.removesuffix("run.json")):
+            runs.delete_blob(name)
+    for _ in range(3):
+        stage.tick()
+    assert stage.state("people") == ("settling" if state == "settling" else "settled", "")
+    assert stage.account.summary("people")["rows"]["sent"] == 3
+
+
+def _out_of_memory() -> None:
+    raise MemoryError
+
+
+def test_a_run_that_is_deleted_when_a_later_one_was_sent_is_not_sent_over_it(house: Callable[..., House]) -> None:
+    stage = house(log_delay=3600.0)
+    stage.account.drop("people/first.csv", csv_of(workers(3)))
+    stage.tick()
+    stage.account.drop_a_second_later("people/second.csv", csv_of(workers(3)))
+    stage.tick()
+    first, second = sorted(name for name in stage.names() if name.startswith("people/") and name.endswith("run.json"))
+    runs = stage.account.service.get_container_client(stage.account.containers["RUNS_CONTAINER"])
+    runs.delete_blob(first)
+    stage.tick()
+    stage.tick()
+    assert [name for name in stage.open_runs() if name.endswith(first.split("/")[1])] == []
+    assert sorted(name for name in stage.names() if name.endswith("run.json")) == [second]
+    summary = json.loads(stage.account.summaries()[first.replace("/run.json", ".json")])
+    assert (summary["problem"]["code"], "is missing" in summary["problem"]["message"]) == ("damaged", True)
+
+
+def test_a_settled_run_that_is_damaged_keeps_no_later_one_from_settling(house: Callable[..., House]) -> None:
+    stage = house()
+    stage.account.drop("people/first.csv", csv_of(workers(3)))
+    stage.tick()
+    stage.tick()
+    stage.account.drop_a_second_later("people/second.csv", csv_of(workers(4)))
+    stage.tick()
+    first = min(name for name in stage.account.runs() if name.endswith("run.json"))
+    runs = stage.account.service.get_container_client(stage.account.containers["RUNS_CONTAINER"])
+    runs.upload_blob(first, b"", metadata={"state": "settled"}, overwrite=True)
+    assert stage.tick() == []
+    assert stage.state("people") == ("settled", "")
