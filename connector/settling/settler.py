@@ -154,7 +154,12 @@ class Settler:
         job_id = job_path.rpartition("/")[2]
         memory = JobMemory.parse(await asyncio.to_thread(self._store.job_memory, job_id))
         poll = Poll()
-        if start := self._unchanged_since(memory, runs):
+        unchanged = self._unchanged_since(memory, runs)
+        if unchanged is not None and not unchanged:
+            # Entra has had nothing of them.
+            return [run for run, _ in runs]
+        if unchanged:
+            start = min(unchanged)
             problem = await job_problem(self._graph, job_path)
             settling = [run for run, _ in runs if run.state is State.SETTLING]
             if all(run.problem == problem for run in settling):
@@ -163,7 +168,7 @@ class Settler:
                 if said is None and poll.digest.since(start) == memory.digest:
                     return [run for run, _ in runs]
         opened = [found for run, etag in runs if (found := await asyncio.to_thread(self._open, run, etag))]
-        starts = [start for each in opened if (start := self._start(each))]
+        starts = [first for each in opened if (first := self._start(each))]
         problem = None
         if starts:
             if poll.start != min(starts) or not poll.complete:
@@ -189,8 +194,9 @@ class Settler:
         await asyncio.to_thread(self._remember, job_id, memory, opened, poll)
         return settled
 
-    def _unchanged_since(self, memory: JobMemory, runs: list[tuple[Run, str]]) -> datetime | None:
-        """From when on the log is to be read, where nothing but the log can say anything new of these runs."""
+    def _unchanged_since(self, memory: JobMemory, runs: list[tuple[Run, str]]) -> list[datetime] | None:
+        """From when on the log is to be read for each run that Entra has a part of; None where not only the log can say
+        anything new of them."""
         now = self._clock.now()
         starts: list[datetime] = []
         for run, etag in runs:
@@ -201,7 +207,7 @@ class Settler:
                 return None
             if start := poll_from(known.first, run.watermark, closing=False):
                 starts.append(start)
-        return min(starts, default=None)
+        return starts
 
     def _remember(self, job_id: str, memory: JobMemory, opened: list[RunSoFar], poll: Poll) -> None:
         """Last of all: what is remembered is not looked at again."""

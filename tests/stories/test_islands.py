@@ -392,6 +392,43 @@ def test_a_run_that_waits_for_the_log_costs_three_calls_and_no_write(house: Call
     assert len(waiting.calls) <= len(idle.calls) + 3, (waiting.calls, idle.calls)
 
 
+def test_a_run_that_waits_for_the_quota_costs_three_calls_and_no_write(house: Callable[..., House]) -> None:
+    stage = house()
+    stage.account.environment["SEND_QUOTA"] = "2/24h"
+    stage.healthy(150)
+    for _ in range(3):
+        stage.tick()
+    assert stage.state("people") == ("sending", "quota")
+    before, waiting = stage.account.versions(), Counted()
+    assert stage.tick(counted=waiting) == []
+    run = stage.account.summary("people")["run"]
+    assert stage.account.versions() == before
+    assert len([call for call in waiting.calls if run in call]) <= 3, waiting.calls
+
+
+def test_of_all_runs_that_wait_for_graph_one_alone_tries_and_the_others_cost_three_calls(
+    house: Callable[..., House],
+) -> None:
+    stage = house(Rule(on=Endpoint.UPLOAD, do=Action.STATUS, status=503, calls=((1, 99),)))
+    stage.account.feed("others")
+    stage.account.drop("others/today.csv", csv_of(workers(3, first=500)))
+    everybody = stage.healthy()
+    for _ in range(3):
+        stage.tick()
+    assert (stage.state("others"), stage.state("people")) == (("sending", "outage"), ("sending", "outage"))
+    before, waiting = stage.account.versions(), Counted()
+    assert stage.tick(counted=waiting) == []
+    runs = (stage.account.summary(feed)["run"] for feed in ("others", "people"))
+    assert min(len([call for call in waiting.calls if run in call]) for run in runs) <= 3, waiting.calls
+    written = {name for name, etag in stage.account.versions().items() if before.get(name) != etag}
+    assert written == {"RUNS_CONTAINER/uplink.json"}
+    stage.entra.faults = Schedule([])
+    stage.tick()
+    stage.tick()
+    assert stage.account.outcomes("people") == dict.fromkeys(everybody, "created")
+    assert stage.state("others") == ("settled", "")
+
+
 def test_a_run_that_is_in_no_index_is_found_once_a_day(house: Callable[..., House]) -> None:
     stage = house(Rule(on=Endpoint.UPLOAD, do=Action.STATUS, status=503, calls=((1, 9),)))
     everybody = stage.healthy()
