@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -12,11 +13,13 @@ from connector.reporting.causes import FAILURES
 from connector.reporting.csv_files import outcomes_csv, rejects_csv
 from connector.reporting.page import PAGE_LINES, html
 from connector.reporting.run_so_far import RunSoFar, readable_plan
-from connector.reporting.summary_file import parse_summary, summary_json
+from connector.reporting.summary_file import is_newer, parse_summary, summary_json
 from connector.vocabulary.errors import Conflict, ConnectorError, Fault, StateUnusable, Unusable
 from connector.vocabulary.order import RunKey, landing
 from connector.vocabulary.run import Decision, PlannedRow, Problem, ProblemCode, Run, State, Times
 from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
+
+log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -35,6 +38,9 @@ class Publisher:
         summary = so_far.summary()
         name = run.id
         found = self._store.summary(run.feed, f"{name}.json")
+        if found is not None and is_newer(found[0]):
+            log.error("run is damaged", extra={"feed": run.feed, "run": run.id})
+            return summary
         if found is not None and not run.state.final:
             with suppress(ConnectorError):
                 earlier = parse_summary(found[0])
@@ -70,6 +76,8 @@ class Publisher:
         fault = error.faults[0]
         problem = Problem(code=ProblemCode.DAMAGED, message=f"{error.name} {fault.message}", advice=fault.advice)
         found = self._store.summary(feed, f"{run_id}.json")
+        if found is not None and is_newer(found[0]):
+            return
         try:
             before = parse_summary(found[0]) if found else _unknown(feed, run_id)
         except Unusable:
@@ -89,6 +97,8 @@ class Publisher:
         for _ in range(3):
             found = self._store.summary(feed, "latest.json")
             if found is not None:
+                if is_newer(found[0]):
+                    return
                 with suppress(ConnectorError):
                     if parse_summary(found[0]).run > run_id:
                         return

@@ -81,7 +81,8 @@ class Gate:
         """What the next call would end sending with, where the quota leaves none."""
         now, quota = self._clock.now(), self._settings.send_quota
         until = self._ledger.quota_until
-        if until is None or now >= until:
+        # Nobody writes a longer wait than that.
+        if until is None or now >= until or until - now > LONGEST_QUOTA_WAIT:
             if self._made < self._set_aside or self._ledger.left(now, quota):
                 return None
             until = self._ledger.frees_at(now, quota)

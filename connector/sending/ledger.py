@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
+from connector.outside.store import UPLINK, newer
+from connector.vocabulary.errors import StateUnusable
 from connector.vocabulary.limits import Limit
+
+LEDGER_SCHEMA = 1
+_AHEAD = timedelta(hours=1)
+"""A minute that is further ahead is no other instance's clock, but damage."""
 
 
 @dataclass(slots=True)
@@ -18,15 +24,22 @@ class Ledger:
     nothing has gone through; the next sender tries with one request alone.
     """
 
+    schema: int = LEDGER_SCHEMA
     calls: dict[int, int] = field(default_factory=dict)
     quota_until: datetime | None = None
     outage: datetime | None = None
 
     @classmethod
     def parse(cls, data: bytes) -> Ledger:
-        """A ledger that is damaged counts as empty: Graph keeps its own count, and says 429."""
+        """A ledger that is damaged counts as empty: Graph keeps its own count, and says 429.
+
+        Raises StateUnusable for a newer version's.
+        """
         try:
             found = orjson.loads(data)
+            schema = int(found.get("schema", 0))
+            if schema > LEDGER_SCHEMA:
+                raise StateUnusable(f"runs/{UPLINK}", [newer(schema)])
             return cls(
                 calls={int(minute): int(calls) for minute, calls in found.get("calls", {}).items()},
                 quota_until=_moment(found.get("quota_until")),
@@ -41,8 +54,8 @@ class Ledger:
 
     def used(self, now: datetime, quota: Limit) -> int:
         """Calls in the window that ends now. A minute counts until its last second has left the window."""
-        oldest = _minute(now - timedelta(seconds=quota.seconds))
-        self.calls = {minute: calls for minute, calls in self.calls.items() if minute >= oldest}
+        oldest, latest = _minute(now - timedelta(seconds=quota.seconds)), _minute(now + _AHEAD)
+        self.calls = {minute: calls for minute, calls in self.calls.items() if oldest <= minute <= latest}
         return sum(self.calls.values())
 
     def left(self, now: datetime, quota: Limit) -> int:
@@ -75,4 +88,7 @@ def _minute(now: datetime) -> int:
 
 
 def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    moment = datetime.fromisoformat(text) if text else None
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError("no offset")
+    return moment
