@@ -295,6 +295,9 @@ class Store:
         data = _receipts().dump_json(replace(receipt, plan=run.plan_id))
         write_blob(self._runs, path, data, "application/json", overwrite=False)
 
+    def has_receipts_apart(self, run: Run) -> bool:
+        return any(True for _ in list_blobs(self._runs, _receipts_apart(run)))
+
     def receipts(self, run: Run, *, unfinished: bool = False) -> dict[int, Receipt]:
         """By request number, with the `unfinished` too if asked. A line that a retried call wrote twice counts once.
 

@@ -464,7 +464,7 @@ class Drain:
                 return
         self._moved.add((run.feed, run.id))
         times = replace(run.times, sent=self._clock.now())
-        apart = run.receipts_apart or under_way.receipts_apart
+        apart = await asyncio.to_thread(self._store.has_receipts_apart, run)
         done = replace(run, state=State.SETTLING, times=times, in_doubt_since=None, receipts_apart=apart)
         with suppress(Conflict):
             await asyncio.to_thread(partial(self._store.save_run, done, under_way.etag, moved=True))

@@ -591,3 +591,21 @@ def test_a_summary_that_is_damaged_is_made_anew_and_one_of_a_newer_version_is_le
     assert stage.tick() == []
     after = stage.account.summaries()
     assert (after[f"people/{run}.json"], after["people/latest.json"]) == (newer, newer)
+
+
+def test_a_receipt_that_was_kept_apart_just_before_a_crash_still_counts(house: Callable[..., House]) -> None:
+    stage = house(Rule(on=Endpoint.UPLOAD, do=Action.REVOKE, calls=((2, 2),)))
+    stage.account.environment["SEND_LIMIT"] = "1/20ms"
+    stage.account.drop("people/today.csv", csv_of(workers(100)))
+    stage.tick()
+    assert stage.state("people") == ("sending", "stopped")
+    appended = stage.blob("people", "receipts.jsonl")
+    [line] = appended.download_blob().readall().splitlines()
+    appended.delete_blob()
+    runs = stage.account.service.get_container_client(stage.account.containers["RUNS_CONTAINER"])
+    runs.upload_blob(appended.blob_name.replace("receipts.jsonl", "receipts/000001-0a1b2c3d.json"), line)
+    stage.entra.faults = Schedule([Rule(on=Endpoint.UPLOAD, do=Action.GRANT)])
+    stage.account.bring_home("people")
+    summary = stage.account.summary("people")
+    assert (summary["outcomes"], summary["notes"]) == (outcomes(created=100), [])
+    assert stage.entra.report.duplicate_bodies == 0
