@@ -46,13 +46,17 @@ class RunSoFar:
         """Reads what storage holds beside `run`, whose ETag is only needed by who will save it."""
         damage: list[str] = []
         people: dict[str, SentPerson] = {}
-        rows = 0
-        for row in readable_plan(store, run):
-            rows += 1
-            if row.decision is Decision.SEND:
-                people[row.external_id] = SentPerson(row.row, row.request)
+        rows, whole = 0, True
+        try:
+            for row in store.read_plan(run):
+                rows += 1
+                if row.decision is Decision.SEND:
+                    people[row.external_id] = SentPerson(row.row, row.request)
+        except StateUnusable:
+            # Its checksum comes last: every row may have been read, and one of them wrong.
+            whole = False
         planned = sum((run.rows or {}).values())
-        if run.requests and rows != planned:
+        if run.requests and (rows != planned or not whole):
             damage.append(_PLAN.format(run=run, rows=rows, planned=planned))
         receipts = store.receipts(run)
         if run.times.sent is not None and (lost := run.requests - len(receipts)) > 0:

@@ -77,6 +77,16 @@ class Gate:
         self._ledger.outage = self._ledger.outage or self._clock.now()
         self.stop(Pause(Problem(code=ProblemCode.OUTAGE, message=message, advice="nothing: every tick tries again")))
 
+    def used_up(self) -> Pause | None:
+        """What the next call would end sending with, where the quota leaves none."""
+        now, quota = self._graph.clocks().now, self._settings.send_quota
+        until = self._ledger.refused_until(now)
+        if until is None:
+            if self._made < self._set_aside or self._ledger.left(now, quota):
+                return None
+            until = self._ledger.frees_at(now, quota)
+        return Pause(quota_problem(until))
+
     async def wait_for_turn(self) -> None:
         """Waits for the window, in the order of asking. Raises Pause when the time, the quota or the lease is up."""
         async with self._in_order:
@@ -127,16 +137,13 @@ class Gate:
 
     async def _reserve_calls(self) -> None:
         """Counts a call before it is made, a window's worth at a time, so that a crash forgets none."""
-        now = self._graph.clocks().now
-        if until := self._ledger.refused_until(now):
-            self.stop(Pause(quota_problem(until)))
+        if pause := self.used_up():
+            self.stop(pause)
         self._ledger.quota_until = None
         if self._made < self._set_aside:
             return
-        quota = self._settings.send_quota
-        block = min(self._settings.send_limit.calls, self._ledger.left(now, quota))
-        if not block:
-            self.stop(Pause(quota_problem(self._ledger.frees_at(now, quota))))
+        now = self._clock.now()
+        block = min(self._settings.send_limit.calls, self._ledger.left(now, self._settings.send_quota))
         self._minute = self._ledger.set_aside(now, block)
         self._set_aside += block
         try:

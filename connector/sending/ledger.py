@@ -8,9 +8,12 @@ from typing import Any
 
 import orjson
 
+from connector.outside.store import UPLINK, newer
 from connector.vocabulary import plausible
+from connector.vocabulary.errors import StateUnusable
 from connector.vocabulary.limits import Limit
 
+LEDGER_SCHEMA = 1
 SKEW = timedelta(hours=1)
 """What an instance whose clock is ahead by more has counted or noted is of no time that will come: it is ignored."""
 LONGEST_QUOTA_WAIT = timedelta(hours=1)
@@ -35,13 +38,19 @@ class Ledger:
 
     @classmethod
     def parse(cls, data: bytes) -> Ledger:
-        """What is damaged counts as nothing: Graph keeps its own count, and says 429."""
+        """What is damaged counts as nothing: Graph keeps its own count, and says 429.
+
+        Raises StateUnusable for a newer version's.
+        """
         try:
             found = orjson.loads(data) if data.strip() else {}
         except orjson.JSONDecodeError:
             found = None
         if not isinstance(found, dict):
             return cls(ignored=1)
+        schema = found.get("schema", LEDGER_SCHEMA)
+        if isinstance(schema, int) and schema > LEDGER_SCHEMA:
+            raise StateUnusable(f"runs/{UPLINK}", [newer(schema)])
         ledger = cls()
         calls = found.get("calls", {})
         for minute, count in calls.items() if isinstance(calls, dict) else [(None, calls)]:
@@ -61,7 +70,12 @@ class Ledger:
 
     def dump(self) -> bytes:
         # Sorted, so that the same calls are the same bytes: the uplink writes a ledger only when it has changed.
-        document = {"calls": self.calls, "quota_until": self.quota_until, "outage": self.outage}
+        document = {
+            "schema": LEDGER_SCHEMA,
+            "calls": self.calls,
+            "quota_until": self.quota_until,
+            "outage": self.outage,
+        }
         option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
         return orjson.dumps(document | {"calls": dict(sorted(self.calls.items()))}, option=option)
 

@@ -8,6 +8,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,8 +18,9 @@ from connector.outside import telemetry
 from connector.outside.graph import Graph
 from connector.outside.provisioning_log import AHEAD
 from connector.outside.retries import retrying
+from connector.outside.run_index import Index
 from connector.outside.settings import Settings
-from connector.outside.store import Store
+from connector.outside.store import Store, missing_run
 from connector.provisioning.job_status import job_problem
 from connector.reporting.causes import FAILURES
 from connector.reporting.outcomes import belongs, first_accepted, poll_from
@@ -118,7 +120,7 @@ class Settler:
         jobs: dict[str, list[tuple[Run, str]]] = {}
         for key, state in sorted(index.open.items()):
             if state is not State.PLANNING:
-                found = await asyncio.to_thread(self._found, key, state)
+                found = await asyncio.to_thread(self._found, key, state, index)
                 if found is not None:
                     jobs.setdefault(found[0].upload_path, []).append(found)
         settled: list[Run] = []
@@ -138,7 +140,7 @@ class Settler:
             log.warning("clocks disagree", extra={"ahead": round(ahead.total_seconds())})
         return settled
 
-    def _found(self, key: RunKey, state: State | None) -> tuple[Run, str] | None:
+    def _found(self, key: RunKey, state: State | None, index: Index) -> tuple[Run, str] | None:
         """A run that waits for the log, and its ETag."""
         feed, run_id = key
         try:
@@ -149,6 +151,10 @@ class Settler:
             self._publisher.publish_damage(feed, run_id, error)
             return None
         if found is None:
+            # Somebody has deleted it, or its whole folder, as is advised where it is damaged: nobody waits for it.
+            log.error("run is damaged", extra={"feed": feed, "run": run_id})
+            self._publisher.publish_damage(feed, run_id, missing_run(key))
+            self._store.index.give_up(key, for_good=index.is_overtaken(key))
             return None
         run, etag = found
         if run.state is not state:
@@ -165,7 +171,12 @@ class Settler:
         memory = JobMemory.parse(await asyncio.to_thread(self._store.job_memory, job_id))
         poll = Poll()
         problem: Problem | None = None
-        if start := self._unchanged_since(memory, runs):
+        unchanged = self._unchanged_since(memory, runs)
+        if unchanged is not None and not unchanged:
+            # Entra has had nothing of them.
+            return [run for run, _ in runs]
+        if unchanged:
+            start = min(unchanged)
             known = await job_problem(self._graph, job_path)
             if all(run.problem == known for run, _ in runs if run.state is State.SETTLING):
                 with telemetry.span("poll", runs=len(runs)):
@@ -173,7 +184,7 @@ class Settler:
                 if problem is None and poll.digest.since(start) == memory.digest:
                     return [run for run, _ in runs]
         opened = [found for run, etag in runs if (found := await asyncio.to_thread(self._open, run, etag))]
-        starts = [start for each in opened if (start := self._start(each))]
+        starts = [first for each in opened if (first := self._start(each))]
         # A log that could not be read is asked again by the next tick: it may have taken minutes to find out.
         if starts and problem is None:
             if poll.start != min(starts) or not poll.complete:
@@ -200,8 +211,9 @@ class Settler:
         await asyncio.to_thread(self._remember, job_id, memory, opened, poll)
         return settled
 
-    def _unchanged_since(self, memory: JobMemory, runs: list[tuple[Run, str]]) -> datetime | None:
-        """From when on the log is to be read, where nothing but the log can say anything new of these runs."""
+    def _unchanged_since(self, memory: JobMemory, runs: list[tuple[Run, str]]) -> list[datetime] | None:
+        """From when on the log is to be read for each run that Entra has a part of; None where not only the log can say
+        anything new of them."""
         clocks = self._graph.clocks()
         starts: list[datetime] = []
         for run, etag in runs:
@@ -214,7 +226,7 @@ class Settler:
                 return None
             if start := poll_from(known.first, _read_until(run, clocks), closing=False):
                 starts.append(start)
-        return min(starts, default=None)
+        return starts
 
     def _remember(self, job_id: str, memory: JobMemory, opened: list[RunSoFar], poll: Poll) -> None:
         """Last of all: what is remembered is not looked at again."""
@@ -256,9 +268,11 @@ class Settler:
         claimed: set[str] = set()
         if opened.receipts:
             for run_id in opened.run.beside:
-                found = self._store.run(opened.run.feed, run_id)
-                if found is not None and found[0].state is State.SETTLED:
-                    claimed |= {event.id for event, foreign in self._store.events(found[0])[0] if not foreign}
+                # A run that is damaged has claimed nothing that anybody could know of.
+                with suppress(StateUnusable):
+                    found = self._store.run(opened.run.feed, run_id)
+                    if found is not None and found[0].state is State.SETTLED:
+                        claimed |= {event.id for event, foreign in self._store.events(found[0])[0] if not foreign}
         return frozenset(claimed)
 
     def _start(self, opened: RunSoFar) -> datetime | None:

@@ -311,6 +311,7 @@ def test_the_same_ledger_is_the_same_bytes_in_whatever_order_calls_were_counted(
     for seconds in (150, 0, 59):
         ledger.set_aside(NOON + timedelta(seconds=seconds), 7)
     expected = """{
+  "schema": 1,
   "calls": {
     "29925360": 14,
     "29925362": 7
