@@ -142,7 +142,7 @@ class Gate:
         self._ledger.quota_until = None
         if self._made < self._set_aside:
             return
-        now = self._clock.now()
+        now = self._graph.clocks().now
         block = min(self._settings.send_limit.calls, self._ledger.left(now, self._settings.send_quota))
         self._minute = self._ledger.set_aside(now, block)
         self._set_aside += block
