@@ -159,7 +159,7 @@ def properties(random: Random) -> dict[str, str | dict[str, str]]:
             {"content_type": random.choice(["text/csv; charset=none", "application/gzip", "", "x" * 300])},
             {"tier": random.choice(["Archive", "Cool", "Cold", "Smart"])},
             {"tier": "Archive", "archive_status": "rehydrate-pending-to-hot"},
-            {"kind": random.choice(["AppendBlob", "PageBlob"])},
+            {"kind": "AppendBlob"},
             {"copy_status": random.choice(["pending", "failed", "aborted", "success"])},
             {"metadata": {random.choice(["hdi_isfolder", "Hdi_IsFolder"]): random.choice(["true", "false", "True"])}},
             {"metadata": {"state": "settled", "mark": "x", "code": "drop"}},
