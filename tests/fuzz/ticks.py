@@ -33,6 +33,7 @@ from connector.sandbox.clock import VirtualClock
 from connector.sandbox.servers import Sandbox, connection_string
 from connector.sandbox.settings import JOB, SERVICE_PRINCIPAL, SandboxSettings
 from connector.vocabulary.errors import ConnectorError, StorageDown
+from connector.vocabulary.inbox import readable
 from connector.vocabulary.run import Outcome, State, Unplanned
 from connector.vocabulary.summary import Summary
 from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
@@ -274,18 +275,24 @@ def _all_said(house: House) -> None:
     """What lies in the inbox has a run, or the tick has said of so many blobs of its feed that they have none."""
     with_run = Counter(feed for feed, _, _ in house.runs())
     said = {each.feed: each for each in house.unplanned}
-    for feed, blobs in Counter(_feed(each) for each in house.account.paths("inbox")).items():
+    blobs = Counter(feed for place in house.account.paths("inbox") if (feed := _feed(house, place)) is not None)
+    for feed, count in blobs.items():
         text = house.account.read("config", f"feeds/{feed}.yaml") or b""
-        without = blobs - with_run[feed]
+        without = count - with_run[feed]
         # A marker is a word about another blob.
         if without > 0 and b"ready" not in text:
             told = said.get(feed, Unplanned(feed=feed))
             assert told.ignored + len(told.waiting) + sum(told.obstacles.values()) >= without, (feed, without, told)
 
 
-def _feed(place: str) -> str:
-    feed, slash, _ = place.partition("/")
-    return feed if slash else ""
+def _feed(house: House, place: str) -> str | None:
+    """The feed of a blob of the inbox; None of a folder that a feed may have."""
+    folder, slash, name = place.partition("/")
+    if slash and folder and readable(folder):
+        return folder if name else None
+    said = house.account.metadata("inbox", place)
+    stub = any(key.lower() == "hdi_isfolder" and value.lower() == "true" for key, value in said.items())
+    return None if stub else ""
 
 
 def whole_ticks(random: Random) -> None:
