@@ -33,7 +33,7 @@ mapping:
   active: Switch([State], , "Active", "True", "Left", "False")
 """
 _FIXED: Final = "file: {format: fixed, columns: {Id: 1-2, Login: 3-8, Name: 9-22, State: 23-30}}\n"
-# Runs out of its time on every row (docs/feed-files.md, "Replace").
+# Runs out of its time on every row.
 _PATTERN: Final = '  title: Replace([Name], , "(a|aa)+$", , "x", , )\n'
 
 
