@@ -10,7 +10,7 @@ PIP := python -m pip install --quiet --disable-pip-version-check --no-deps --req
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format check coverage bench chaos fuzz fuzz-ticks mutants setup lock audit package tools clean
+.PHONY: help demo test lint types format check coverage bench chaos fuzz fuzz-ticks hostile mutants setup lock audit package tools clean
 
 # Reads the comments behind the targets of this file.
 help: ## what can be made
@@ -53,6 +53,9 @@ fuzz: $(SETUP) ## readers, feed files and expressions on arbitrary input
 TICKS ?= 10000
 fuzz-ticks: $(SETUP) ## whole ticks with arbitrary drops and answers of Graph, beside a feed that must come home
 	$(BIN)/python -m tests.fuzz --ticks --inputs $(TICKS) --seconds 3600 $(if $(SEED),--seed $(SEED))
+
+hostile: $(SETUP) ## drops that are made to fill the memory: the peak of each, and what is said of it
+	$(BIN)/python -m tests.fuzz.hostile
 
 # One module: make mutants MUTANTS='connector.sending.ledger*'
 mutants: $(SETUP) ## small changes of meaning in the core: those that no test notices are listed

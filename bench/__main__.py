@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("cold_start", "converting", "memory", "sending")
+ALL = ("cold_start", "converting", "memory", "sending", "ticks")
 
 
 def main() -> None:

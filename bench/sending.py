@@ -48,7 +48,7 @@ async def sender() -> None:
     """In a process of its own: plans and spools what is in the inbox, then sends it; prints seconds of wall and CPU."""
     async with connected(Settings.of(), credential=developer_identity) as pipeline:
         started, used = time.perf_counter(), time.process_time()
-        await asyncio.to_thread(pipeline._sweep.plan_what_landed)
+        await asyncio.to_thread(lambda: list(pipeline._sweep.plan_what_landed()))
         planned, used_planning = time.perf_counter() - started, time.process_time() - used
         started, used = time.perf_counter(), time.process_time()
         await pipeline._uplink.drain()

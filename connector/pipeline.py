@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 
 from connector.outside import telemetry
 from connector.outside.graph import Graph
@@ -26,7 +27,7 @@ from connector.sending.drain import Drained
 from connector.sending.uplink import Uplink
 from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Retryable, StorageDown
+from connector.vocabulary.errors import Retryable, StateUnusable, StorageDown, Unusable
 from connector.vocabulary.order import RunKey
 from connector.vocabulary.run import Obstacle, ProblemCode, Run, Unplanned
 from connector.vocabulary.summary import Summary
@@ -62,7 +63,14 @@ class Pipeline:
         self._feeds = Feeds(store, settings)
         self._publisher = Publisher(store)
         self._planner = Planner(
-            store, self._feeds, clock, publisher=self._publisher, secrets=secrets, spoolers=spoolers, turns=turns
+            store,
+            self._feeds,
+            clock,
+            publisher=self._publisher,
+            secrets=secrets,
+            spoolers=spoolers,
+            turns=turns,
+            max_rows=settings.max_rows,
         )
         self._settler = Settler(store, graph, clock, settings, publisher=self._publisher, random_source=random_source)
         self._uplink = Uplink(
@@ -200,4 +208,13 @@ class Pipeline:
 
     def _summary(self, feed: str, run_id: str) -> Summary | None:
         found = self._store.summary(feed, f"{run_id}.json")
-        return parse_summary(found[0]) if found else None
+        if found is None:
+            return None
+        try:
+            return parse_summary(found[0])
+        except Unusable:
+            # It tells nothing but what the run's state does: it is made anew.
+            with suppress(StateUnusable):
+                run = self._store.run(feed, run_id)
+                return self._publisher.publish(run[0]) if run else None
+            return None

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO, Final
 
 from connector.commands.local_files import feed_of, landed_at
 from connector.commands.printing import say
-from connector.mapping import BoundMapping, LoadedFeed, Rejected
+from connector.mapping import AsItStands, BoundMapping, LoadedFeed, Rejected
 from connector.mapping.attribute_paths import Target
 from connector.outside.keys import no_secrets
-from connector.planning.decide import AsItStands, plaintext
+from connector.planning.decide import plaintext
 from connector.planning.plan import last_rows, plan
 from connector.readers import ScimTable, Table, open_drop
 from connector.vocabulary.bulk_request import BulkRequest

@@ -25,13 +25,26 @@ def _quote(value: Any) -> Any:
     return "" if value in {"none", ""} else _single(value)
 
 
-def _encoding(value: Any) -> Any:
-    # Only what turns bytes into text; "rot13" and "zip" are codecs too.
+# Of Python's codecs from bytes to text, those in which no file is written: parts of other notations, what depends on
+# the machine, and utf-7, which can smuggle in anything.
+_NO_FILES: Final = frozenset(
+    {"utf-7", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "charmap", "mbcs", "oem"}
+)
+
+
+def decodes_files(encoding: str) -> bool:
+    """Whether files are written in an encoding of that name: one of Python's own, from bytes to text, and no other."""
     try:
-        known = isinstance(value, str) and codecs.lookup(value)._is_text_encoding
+        # Bytes to bytes, "rot13", and what another package registers are codecs too.
+        found = codecs.lookup(encoding)
+        own = str(getattr(found.incrementaldecoder, "__module__", "")).startswith("encodings.")
+        return found._is_text_encoding and own and found.name.replace("_", "-") not in _NO_FILES
     except (LookupError, ValueError):
-        known = False
-    if not known:
+        return False
+
+
+def _encoding(value: Any) -> Any:
+    if not isinstance(value, str) or not decodes_files(value):
         raise wrong("is not an encoding that is known here", "for example utf-8, utf-16, windows-1252, iso-8859-1")
     return value
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from connector.mapping.attribute_paths import Target
 from connector.mapping.expressions.parser import Expression
-from connector.mapping.expressions.values import IGNORE
+from connector.mapping.expressions.values import IGNORE, OutOfTime
 from connector.mapping.fast_path import Cells, Mapped, Scope, Warnings, compiled, flat, function_source
 from connector.mapping.rules import FILTERED, Rule, in_order
-from connector.mapping.slow_path import Careful, described
+from connector.mapping.slow_path import Careful, Patience, described
 from connector.mapping.value_checks import MANAGER, MISREAD, UNSENDABLE, Trouble, Watch, many, own_manager, watch
 from connector.vocabulary.column_names import NO_HEADER, shown
 from connector.vocabulary.errors import DropUnusable, Fault
@@ -40,6 +40,10 @@ class BoundMapping:
     external_id: Callable[[Cells], str]
     reach: int
     rules: tuple[Rule, ...]
+
+
+PATIENCE = 10.0
+"""Ours, in seconds. A time counts once, though a row's values may be worked out once or twice more."""
 
 
 def _warnings(watched_rules: Sequence[_Watched], user: Dict[str, Any]) -> Warnings:
@@ -112,8 +116,11 @@ class Mapping:
     def targets(self) -> tuple[Target, ...]:
         return tuple(rule.target for rule in in_order(self.rules))
 
-    def bind(self, columns: Sequence[str], *, now: datetime) -> BoundMapping:
+    def bind(self, columns: Sequence[str], *, now: datetime, patience: float = PATIENCE) -> BoundMapping:
         """Fit the mapping to a drop's columns; `now` is what `Now()` gives: the drop's landing time.
+
+        Whatever maps or identifies a row raises `DropUnusable` once a regular expression has run to no end for
+        `patience` seconds in all.
 
         Raises `DropUnusable` when a column that the mapping names is missing, or is there twice.
         """
@@ -122,13 +129,15 @@ class Mapping:
         space = scope.space
         rules = tuple(in_order(self.rules))
         warnings = partial(_warnings, [_watched(rule) for rule in rules if rule.columns])
-        judge = Careful(rules=rules, where=self.where, tables=self.tables, columns=columns, now=now).map
+        limit = Patience(self.name, rules[0], patience)
+        judge = Careful(rules=rules, where=self.where, tables=self.tables, columns=columns, now=now, patience=limit).map
 
         def careful(row: Cells) -> tuple[Mapped, Warnings]:
             mapped = judge(row)
             return mapped, warnings(mapped) if isinstance(mapped, dict) else ()
 
         space.update(ignore=IGNORE, filtered=(FILTERED, ()), unsendable=UNSENDABLE.search, many=many, flat=flat)
+        space.update(out_of_time=OutOfTime, impatient=limit.without_identifier)
         space.update(careful=careful, warnings=warnings, misread=MISREAD.search)
         exec(compiled(function_source(self.rules, self.where, scope)), space)
         return BoundMapping(

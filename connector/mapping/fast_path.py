@@ -211,8 +211,11 @@ class _Writer:
     def _put_text(self, rule: Rule, place: str, indent: int) -> None:
         kind = rule.target.leaf.type
         if kind in _TEXTS:
-            if doubt := _DOUBTS.get(str(rule.target)):
-                self._line(indent, f"if {doubt}: return careful(row)")
+            # No cell is longer; what is made of cells may be.
+            doubt = f"len(v) > {VALUE_MAX}"
+            if more := _DOUBTS.get(str(rule.target)):
+                doubt = f"{doubt} or {more}"
+            self._line(indent, f"if {doubt}: return careful(row)")
             self._line(indent, f"{place} = v")
             self._look(rule, "v", indent)
             return
@@ -323,6 +326,7 @@ def _external_id(rules: Sequence[Rule], scope: Scope) -> list[str]:
         "    try:",
         *(f"        {cell} = row[{cell[1:]}]" for cell in cells),
         f"        x = {text}",
+        "    except out_of_time as late: return impatient(late)",
         "    except Exception: return ''",
         "    return x if x.__class__ is str else ''",
     ]

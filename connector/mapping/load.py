@@ -80,7 +80,13 @@ class _Loading:
         if self.faults:
             return None
         rules = tuple(
-            Rule(target=target, source=source, default=defaults.get(target.key), null=self._sends_null(target, nulls))
+            Rule(
+                target=target,
+                source=source,
+                default=defaults.get(target.key),
+                null=self._sends_null(target, nulls),
+                line=self._document.key(("mapping", self._spelling(target)))[0],
+            )
             for target, source in sources.values()
         )
         self._check_elements(rules)

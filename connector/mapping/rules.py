@@ -42,12 +42,16 @@ class Constant:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rule:
-    """One line of a mapping. `default` is sent when `source` gives nothing, else null where `null` is set."""
+    """One line of a mapping. `default` is sent when `source` gives nothing, else null where `null` is set.
+
+    `line` is the feed file's.
+    """
 
     target: Target
     source: Expression | Constant
     default: Constant | None = None
     null: bool = False
+    line: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:

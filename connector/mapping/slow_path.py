@@ -6,6 +6,7 @@ give the same user.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from datetime import datetime
@@ -14,10 +15,10 @@ from typing import Any, Final
 from connector.mapping.expressions.functions import condition_site
 from connector.mapping.expressions.interpreter import Surroundings, evaluate
 from connector.mapping.expressions.parser import Expression
-from connector.mapping.expressions.values import IGNORE, ValueFault, condition
+from connector.mapping.expressions.values import IGNORE, OutOfTime, ValueFault, condition
 from connector.mapping.rules import FILTERED, Constant, Elements, Filtered, Node, Rejected, Rule, schemas, shape
 from connector.mapping.value_checks import CONVERTERS, FAULTS, TYPE_ADVICE, Trouble, many, unsendable
-from connector.vocabulary.errors import Fault
+from connector.vocabulary.errors import DropUnusable, Fault
 from connector.vocabulary.scim import Type
 
 Cells = Sequence[Any]
@@ -36,12 +37,14 @@ class Careful:
         tables: Mapping[str, Mapping[str, str]],
         columns: Sequence[str],
         now: datetime,
+        patience: Patience,
     ) -> None:
         self._rules = rules
         self._where = where
         self._tables = tables
         self._columns = columns
         self._now = now
+        self._patience = patience
         self._user = shape(rules)
         self._schemas = schemas(rules)
 
@@ -54,7 +57,7 @@ class Careful:
             )
             return Rejected(faults=(fault,), attributes=("",))
         row = Surroundings(row=dict(zip(self._columns, cells, strict=True)), now=self._now, tables=self._tables)
-        found = _Found()
+        found = _Found(self._patience)
         if self._where is not None and not _wanted(self._where, row, found):
             return found.rejected if found.faults else FILTERED
         for rule in self._rules:
@@ -62,8 +65,38 @@ class Careful:
         return found.rejected if found.faults else {"schemas": list(self._schemas)} | _object(self._user, found.values)
 
 
+class Patience:
+    """How long a feed's regular expressions may run to no end, over all rows of a drop."""
+
+    def __init__(self, feed: str, identifier: Rule, seconds: float) -> None:
+        self._feed = feed
+        self._identifier = identifier
+        self._seconds = seconds
+        self._spent: dict[str, float] = {}
+        self._times: Counter[str] = Counter()
+
+    def spend(self, late: OutOfTime, *, where: str, line: int = 0) -> None:
+        """Raises DropUnusable once there is none left."""
+        self._spent[late.pattern] = self._spent.get(late.pattern, 0.0) + late.seconds
+        self._times[late.pattern] += 1
+        if self._spent[late.pattern] > self._seconds:
+            shown = late.pattern if len(late.pattern) <= 100 else f"{late.pattern[:100]}…"
+            fault = Fault(
+                message=f"the regular expression {shown} has run out of its time {self._times[late.pattern]:,} times",
+                advice="write it so that it cannot try the same characters in many ways, as (a|aa)+ and (a+)+ do",
+                column=where,
+                line=line,
+            )
+            raise DropUnusable(self._feed, [fault])
+
+    def without_identifier(self, late: OutOfTime) -> str:
+        self.spend(late, where="mapping.externalId", line=self._identifier.line)
+        return ""
+
+
 class _Found:
-    def __init__(self) -> None:
+    def __init__(self, patience: Patience) -> None:
+        self.patience = patience
         self.values: dict[Rule, Any] = {}
         self.faults: list[Fault] = []
         self.attributes: list[str] = []
@@ -88,6 +121,8 @@ def _wanted(where: Expression, row: Surroundings, found: _Found) -> bool:
         value = evaluate(where.root, row)
         return condition(None if value is IGNORE else value, site=condition_site(columns))
     except ValueFault as fault:
+        if isinstance(fault, OutOfTime):
+            found.patience.spend(fault, where="where")
         reason = str(fault)
     except Exception as error:  # a row's fault must not stop the other rows, whatever it is
         reason = type(error).__name__
@@ -121,6 +156,8 @@ def _value(rule: Rule, row: Surroundings, found: _Found) -> Any:
     try:
         value = evaluate(rule.source.root, row)
     except ValueFault as fault:
+        if isinstance(fault, OutOfTime):
+            found.patience.spend(fault, where=f"mapping.{rule.target}", line=rule.line)
         return found.reject(rule, f"{described(rule)} cannot be worked out: {fault}", "", fault.columns)
     except Exception as error:  # a row's fault must not stop the other rows, whatever it is
         return found.reject(rule, f"{described(rule)} cannot be worked out ({type(error).__name__})", "")

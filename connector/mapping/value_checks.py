@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from connector.mapping.attribute_paths import Target
+from connector.mapping.expressions.values import LONGEST
 from connector.vocabulary import scim
 from connector.vocabulary.scim import Type
 
@@ -32,7 +33,7 @@ MANAGER: Final = f"{scim.ENTERPRISE_USER}:manager.value"
 EXTERNAL_ID_MAX: Final = 1024
 """Ours: an identifier that is longer is a sentence that slipped a column. (Entra's employeeId takes 16: a warning.)"""
 
-VALUE_MAX: Final = 1 << 16
+VALUE_MAX: Final = LONGEST
 """Ours: 50 people with longer values would go beyond the 4 MB that Graph takes in a request."""
 
 UNSENDABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")

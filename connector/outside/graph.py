@@ -6,14 +6,13 @@ joined to that origin, redirects are not followed, and a link that Graph hands o
 
 from __future__ import annotations
 
+import json
 import logging
-import math
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from functools import cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,26 +20,30 @@ import httpx
 import orjson
 
 from connector.outside import telemetry
-from connector.outside.provisioning_log import parse_event
+from connector.outside.bounded_http import BODY_BYTES, CALL_SECONDS, MIB, Answer, BoundedHttp
+from connector.outside.provisioning_log import LONGEST_TEXT, parse_events, text
 from connector.outside.tokens import NO_TOKEN, TokenSource
-from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Forbidden, Refused, Retryable, Stopped
+from connector.vocabulary import plausible
+from connector.vocabulary.clock import Clock, Clocks
+from connector.vocabulary.errors import Exceeded, Forbidden, Refused, Retryable, Stopped
 from connector.vocabulary.event import Event
 from connector.vocabulary.origin import origin
 
 if TYPE_CHECKING:
-    import ssl
-
     import tenacity
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 # As many as requests are in flight, and one for the log.
 CONNECTIONS = 17
 # Report APIs allow about 5 requests per 10 s ("Identity and access reports" in Graph's page on throttling limits): a
 # 429 without Retry-After is over by then, and hardly before.
 LOG_WINDOW = 10.0
+# A value of JSON takes up to 232 bytes in memory, so that a page of few bytes may be a large one. An entry of the log
+# has about a hundred values.
+MOST_VALUES = 2_000_000
+LONGEST_LINK = 16_384
+_ABOUT_LOG = "the provisioning log"
 
 _FORBIDDEN = {
     "upload": "grant SynchronizationData-User.Upload to the connector's identity (infra/grant-graph-roles.sh)",
@@ -74,40 +77,51 @@ class JobStatus:
     reason: str = ""
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    # Reading all authorities' certificates takes longer than a call: once a process, and not at each invocation.
-    return httpx.create_ssl_context()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogBounds:
+    """Of one poll. A page holds hundreds of entries of some kilobytes: a log that needs more has no end.
+
+    `seconds` are of the whole poll, what it waits for included; `page_seconds` of one page.
+    """
+
+    pages: int = 20_000
+    bytes: int = 4096 * MIB
+    page_bytes: int = 64 * MIB
+    page_seconds: float = 120.0
+    seconds: float = 600.0
 
 
 class Graph:
     """One tenant's Graph. Methods raise Throttled, Retryable, Refused (400) or Stopped (401, 403, 404)."""
 
-    # A page holds hundreds of events: a log that needs more pages than this is a link that leads in circles.
-    MAX_PAGES = 20_000
-
     def __init__(
-        self, base_url: str, tokens: TokenSource, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        base_url: str,
+        tokens: TokenSource,
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        call_seconds: float = CALL_SECONDS,
+        log_bounds: LogBounds | None = None,
     ) -> None:
         self._base = base_url
         self._origin = origin(base_url)
         self._tokens = tokens
         self._clock = clock
+        self._call_seconds = call_seconds
+        self._log_bounds = log_bounds or LogBounds()
         self._ahead: timedelta | None = None
         self._told: tuple[datetime, float] | None = None
-        limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=60)
-        self._http = httpx.AsyncClient(
-            timeout=TIMEOUT,
-            limits=limits,
-            transport=transport,
-            follow_redirects=False,
-            verify=_trusted(),
+        self._http = BoundedHttp(
+            "Graph",
+            connections=CONNECTIONS,
             # A proxy of the environment tunnels https; of http it would read the token.
-            trust_env=self._origin.scheme == "https",
+            proxies=self._origin.scheme == "https",
+            transport=transport,
         )
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     @property
     def ahead(self) -> timedelta | None:
@@ -121,15 +135,24 @@ class Graph:
         date, at = self._told
         return (date + timedelta(seconds=self._clock.monotonic() - at)).replace(microsecond=0)
 
+    def clocks(self) -> Clocks:
+        """This instance's clock and Graph's, by its last answer; where it has told nothing, they agree."""
+        ours = self._clock.now()
+        return Clocks(ours=ours, graphs=ours if self._told is None else self.now())
+
     async def upload(self, path: str, body: bytes) -> Accepted:
         """POST of one bulk request (Graph page "synchronizationJob: bulkUpload")."""
         started = self._clock.now()
         begun = self._clock.monotonic()
-        answer = await self._call("upload", "POST", self._base + path, body)
-        if answer.status_code != 202:
-            raise Retryable(f"Graph answered {answer.status_code} to a bulk request, where 202 means accepted")
+        try:
+            answer = await self._call("upload", "POST", self._base + path, body)
+        except Exceeded as error:
+            # That Graph was slow once is no reason to send nothing more in this tick.
+            raise Retryable(str(error)) from error
+        if answer.status != 202:
+            raise Retryable(f"Graph answered {answer.status} to a bulk request, where 202 means accepted")
         return Accepted(
-            at=_earliest(answer.headers, started, self._clock.monotonic() - begun),
+            at=_earliest(answer.date, started, self._clock.monotonic() - begun),
             request_id=_printable(answer.headers.get("request-id", "")),
         )
 
@@ -137,37 +160,70 @@ class Graph:
         """GET of the job (Graph page "Get synchronizationJob")."""
         status = _object(_object(_json(await self._call("job", "GET", self._base + path))).get("status"))
         quarantine = _object(status.get("quarantine"))
-        return JobStatus(code=str(status.get("code") or ""), reason=str(quarantine.get("reason") or ""))
+        return JobStatus(code=_printable(text(status.get("code"))), reason=_printable(text(quarantine.get("reason"))))
 
     async def events(
         self, job_id: str, since: datetime, policy: Callable[[], tenacity.AsyncRetrying]
     ) -> AsyncIterator[list[Event]]:
         """The job's provisioning log from `since` on, page by page (Graph page "List provisioningObjectSummary").
 
-        Each page is asked for under the retry policy. Unknown fields and values are passed over.
+        Each page is asked for under the retry policy. Unknown fields and values are passed over, and so are entries
+        that nobody can have written: their number is logged. What was given before an exception is not the whole log.
         Raises Stopped for an @odata.nextLink that leaves Graph's origin.
         """
-        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        moment = max(since, plausible.FIRST).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         criteria = f"jobId eq '{job_id.replace(chr(39), chr(39) * 2)}' and activityDateTime ge {moment}"
         url = f"{self._base}/v1.0/auditLogs/provisioning?$filter={quote(criteria, safe=chr(39))}"
-        seen: set[str] = set()
-        while url:
-            if url in seen or len(seen) >= self.MAX_PAGES:
-                raise Retryable("the provisioning log's pages lead in a circle")
-            seen.add(url)
-            page = _object(await policy()(self._page, url))
-            values = page.get("value")
-            yield [event for item in (values if isinstance(values, list) else []) if (event := parse_event(item))]
-            link = page.get("@odata.nextLink")
-            url = self._same_origin(link) if isinstance(link, str) and link else ""
+        bounds = self._log_bounds
+        until = self._clock.monotonic() + bounds.seconds
+        # Digests, since an address may be long, and pages many.
+        seen: set[bytes] = set()
+        read = absurd = 0
+        try:
+            while url:
+                mark = blake2b(url.encode(), digest_size=16).digest()
+                if mark in seen:
+                    raise Exceeded(f"{_ABOUT_LOG}'s pages lead in a circle")
+                if len(seen) >= bounds.pages:
+                    raise Exceeded(f"{_ABOUT_LOG} has more than {bounds.pages} pages")
+                seen.add(mark)
+                page: dict[str, Any]
+                size: int
+                page, size = await policy()(self._page, url, until)
+                read += size
+                if read > bounds.bytes:
+                    raise Exceeded(f"{_ABOUT_LOG} is larger than {bounds.bytes // MIB} MiB")
+                events, odd = parse_events(page["value"], self.clocks().latest)
+                absurd += odd
+                yield events
+                link: str | None = page.get("@odata.nextLink")
+                url = self._same_origin(link) if link else ""
+        finally:
+            if absurd:
+                log.warning("log entries passed over", extra={"entries": absurd})
 
-    async def _page(self, url: str) -> Any:
-        return _json(await self._call("log", "GET", url))
+    async def _page(self, url: str, until: float) -> tuple[dict[str, Any], int]:
+        """A page that is whole, and its size. What is not may be so when it is asked for again."""
+        bounds = self._log_bounds
+        left = until - self._clock.monotonic()
+        if left <= 0:
+            raise Exceeded(f"{_ABOUT_LOG} did not end within {bounds.seconds / 60:g} minutes")
+        seconds = min(left, bounds.page_seconds)
+        answer = await self._call("log", "GET", url, most=bounds.page_bytes, seconds=seconds)
+        page = _object(_json(answer))
+        if page.get("error") is not None:
+            raise Retryable(f"a page of {_ABOUT_LOG} has an error in it {_graph_error(page)[0]}".rstrip())
+        if not isinstance(page.get("value"), list):
+            raise Retryable(f"a page of {_ABOUT_LOG} has no list of entries (value)")
+        link = page.get("@odata.nextLink")
+        if link is not None and (not isinstance(link, str) or len(link) > LONGEST_LINK):
+            raise Retryable(f"a page of {_ABOUT_LOG} has an @odata.nextLink that is no address")
+        return page, len(answer.content)
 
     def _same_origin(self, link: str) -> str:
         try:
             # Some servers hand out relative links; joined to the origin they are harmless.
-            joined = httpx.URL(self._base + "/").join(link)
+            joined = httpx.URL(self._base + "/").join(link).copy_with(fragment=None)
             if origin(f"{joined.scheme}://{joined.netloc.decode()}") == self._origin and not joined.userinfo:
                 return str(joined)
         except (httpx.InvalidURL, ValueError):
@@ -177,18 +233,17 @@ class Graph:
             advice="check GRAPH_BASE_URL: a token is sent to its host alone",
         )
 
-    async def _call(self, kind: str, method: str, url: str, body: bytes | None = None) -> httpx.Response:
+    async def _call(
+        self,
+        kind: str,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        *,
+        most: int = BODY_BYTES,
+        seconds: float | None = None,
+    ) -> Answer:
         token = await self._tokens.token()
-        answer = await self._send(kind, method, url, token, body)
-        if answer.status_code != 401:
-            self._tokens.honoured()
-        elif self._tokens.refuse(token):
-            # Not sent again from here: whoever counts calls must know of each.
-            raise TokenRefused("Graph refused the token, which may have expired on its way", wait=0.0)
-        _raise_for_status(kind, answer, self._clock)
-        return answer
-
-    async def _send(self, kind: str, method: str, url: str, token: str, body: bytes | None) -> httpx.Response:
         headers = {
             "Authorization": f"Bearer {token}",
             # So that Microsoft's support can find the call (Graph page "Best practices").
@@ -197,33 +252,45 @@ class Graph:
         if body is not None:
             headers["Content-Type"] = "application/scim+json"
         before = self._clock.now()
+        within = self._call_seconds if seconds is None else seconds
         try:
-            answer = await self._http.request(method, url, headers=headers, content=body)
-        except httpx.RequestError as error:
+            answer = await self._http.send(method, url, headers=headers, body=body, most=most, seconds=within)
+        except Retryable:
             telemetry.measure("connector.requests", 1, call=kind, status="unreachable")
-            raise Retryable(f"Graph could not be reached ({type(error).__name__})") from error
-        ahead = ahead_of(answer.headers.get("Date"), before, self._clock.now())
-        if ahead is not None:
-            self._ahead = ahead
-        date = _http_date(answer.headers.get("Date", ""))
-        if date is not None:
-            self._told = (date, self._clock.monotonic())
-        telemetry.measure("connector.requests", 1, call=kind, status=str(answer.status_code))
-        if answer.status_code == 429:
-            telemetry.measure("connector.throttled", 1, call=kind)
+            raise
+        answer = replace(answer, date=self._note(kind, answer, before))
+        if answer.status != 401:
+            self._tokens.honoured()
+        elif self._tokens.refuse(token):
+            # Not sent again from here: whoever counts calls must know of each.
+            raise TokenRefused("Graph refused the token, which may have expired on its way", wait=0.0)
+        _raise_for_status(kind, answer, answer.date or self._clock.now())
         return answer
 
+    def _note(self, kind: str, answer: Answer, before: datetime) -> datetime | None:
+        """Counts the call. What the answer's Date header says, where that can be."""
+        telemetry.measure("connector.requests", 1, call=kind, status=str(answer.status))
+        if answer.status == 429:
+            telemetry.measure("connector.throttled", 1, call=kind)
+        ahead = plausible.ahead_of(answer.headers.get("Date"), before, self._clock.now())
+        date = plausible.http_date(answer.headers.get("Date"))
+        if ahead is None or date is None:
+            return None
+        self._ahead = ahead
+        self._told = (date, self._clock.monotonic())
+        return date
 
-def _raise_for_status(kind: str, answer: httpx.Response, clock: Clock) -> None:
-    status = answer.status_code
-    if answer.is_success:
+
+def _raise_for_status(kind: str, answer: Answer, now: datetime) -> None:
+    status = answer.status
+    if answer.successful:
         return
-    code, message = _graph_error(answer)
+    code, message = _graph_error({} if _crowded(answer.content) else _object(_loads(answer.content)))
     said = f"Graph answered {status} {code}".rstrip()
-    wait = retry_after(answer.headers.get("Retry-After"), clock.now())
+    wait = plausible.retry_after(answer.headers.get("Retry-After"), now)
     if status == 429:
         raise Throttled(said, wait=LOG_WINDOW if wait is None and kind == "log" else wait)
-    if status in {408, 425} or status >= 500:
+    if status in {408, 425} or status >= 500 or status < 200:
         raise Retryable(said, wait=wait)
     if status == 401:
         raise Stopped(f"{said}, with a fresh token too", advice=NO_TOKEN)
@@ -231,64 +298,51 @@ def _raise_for_status(kind: str, answer: httpx.Response, clock: Clock) -> None:
         raise Forbidden(said, advice=_FORBIDDEN[kind])
     if status == 404:
         raise Stopped(said, advice=_NOT_FOUND)
-    if answer.is_redirect:
+    if answer.redirects:
         raise Stopped(f"{said}, a redirect, which was not followed", advice="set GRAPH_BASE_URL to your cloud's Graph")
     raise Refused(code or str(status), message)
 
 
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds of a Retry-After header, given in seconds or as an HTTP date (RFC 9110 section 10.2.3); None if odd.
-
-    Never negative. The caller caps it: a header must not be able to stop the connector for a year.
-    """
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        date = _http_date(value)
-        if date is None:
-            return None
-        seconds = (date - now).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _earliest(headers: Mapping[str, str], started: datetime, took: float) -> datetime:
+def _earliest(date: datetime | None, started: datetime, took: float) -> datetime:
     """The Date header is the end of the call in whole seconds, and so are the log's times: the second of the start."""
-    date = _http_date(headers.get("Date", ""))
     began = started if date is None else date - timedelta(seconds=took)
     return began.replace(microsecond=0)
 
 
-def ahead_of(date: str | None, before: datetime, after: datetime) -> timedelta | None:
-    """How far the clock of a Date header is ahead of ours, by which the call took from `before` to `after`."""
-    found = _http_date(date or "")
-    return None if found is None else found - (before + (after - before) / 2)
+def _graph_error(document: dict[str, Any]) -> tuple[str, str]:
+    error = _object(document.get("error"))
+    return _printable(text(error.get("code"))), text(error.get("message"), LONGEST_TEXT)
 
 
-def _http_date(text: str) -> datetime | None:
-    """None for what is no date, or one of which nobody can say in which zone it is."""
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    return date.astimezone(UTC) if date.tzinfo else None
-
-
-def _graph_error(answer: httpx.Response) -> tuple[str, str]:
-    try:
-        error = _object(_object(orjson.loads(answer.content)).get("error"))
-    except orjson.JSONDecodeError:
-        return "", ""
-    return _printable(str(error.get("code") or "")), str(error.get("message") or "")
-
-
-def _json(answer: httpx.Response) -> Any:
-    try:
-        return orjson.loads(answer.content)
-    except orjson.JSONDecodeError as error:
+def _json(answer: Answer) -> Any:
+    if answer.fault:
+        kind = Retryable if answer.again else Exceeded
+        raise kind(f"Graph's answer {answer.fault}")
+    if _crowded(answer.content):
+        raise Exceeded(f"Graph's answer has more than {MOST_VALUES} values")
+    document = _loads(answer.content)
+    if document is None:
         # Half a page or a gateway's error page: neither says anything about the log.
-        raise Retryable("Graph answered with something that is not JSON") from error
+        raise Retryable("Graph answered with something that is not JSON")
+    return document
+
+
+def _crowded(content: bytes) -> bool:
+    # No value without a comma or a bracket before it, but for an object's, whose names are values here.
+    return sum(content.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES
+
+
+def _loads(content: bytes) -> Any:
+    """The document; None where it is no JSON."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        # One letter, or one number, that orjson is too strict for costs its own entry and not the page.
+        return json.loads(content.decode("utf-8", "replace"), parse_int=float)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import orjson
 
-from connector.outside.graph import TIMEOUT
+from connector.outside.bounded_http import BoundedHttp
 from connector.outside.tokens import TokenSource
 from connector.vocabulary.errors import Forbidden, Retryable, Stopped
 
@@ -38,24 +38,27 @@ class ResourceManager:
             token = await self._tokens.token()
         except Retryable as error:
             raise Stopped("there is no token for Azure Resource Manager", advice="sign in: az login") from error
+        http = BoundedHttp("Azure Resource Manager", transport=self._transport)
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT, transport=self._transport, follow_redirects=False) as http:
-                answer = await http.get(
-                    self._base + resource_id,
-                    params={"api-version": api_version},
-                    headers={"Authorization": f"Bearer {token}"},
-                )
-        except httpx.RequestError as error:
-            raise Retryable(f"Azure Resource Manager could not be reached ({type(error).__name__})") from error
-        said = f"Azure Resource Manager answered {answer.status_code}"
-        if answer.status_code == 404:
+            answer = await http.send(
+                "GET",
+                self._base + resource_id,
+                params={"api-version": api_version},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+        finally:
+            await http.close()
+        said = f"Azure Resource Manager answered {answer.status}"
+        if answer.status == 404:
             return None
-        if answer.status_code == 403:
+        if answer.status == 403:
             raise Forbidden(said, advice="ask with the role Reader on the resource group")
-        if answer.status_code == 401:
+        if answer.status == 401:
             raise Stopped(said, advice="sign in to the right tenant and cloud: az cloud set, az login")
-        if not answer.is_success:
+        if not answer.successful:
             raise Retryable(said)
+        if answer.fault:
+            raise Retryable(f"Azure Resource Manager's answer {answer.fault}")
         try:
             document = orjson.loads(answer.content)
         except orjson.JSONDecodeError as error:

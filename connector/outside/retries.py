@@ -11,7 +11,7 @@ from collections.abc import Callable
 import tenacity
 
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Retryable
+from connector.vocabulary.errors import Exceeded, Retryable
 
 BACKOFF_CAP = 20.0
 # Retry-After says when to ask again; a longer wait than this is the next tick's.
@@ -25,7 +25,10 @@ def retrying(
     attempts: int,
     free: Callable[[BaseException | None], bool] = lambda _: False,
 ) -> tenacity.AsyncRetrying:
-    """Tries again on Retryable, `attempts` times in all. A failure that is `free` neither counts nor waits."""
+    """Tries again on Retryable, `attempts` times in all. A failure that is `free` neither counts nor waits.
+
+    Not on Exceeded, nor where the other side asks for a longer wait than a minute: that is for the next tick.
+    """
     failures = 0
 
     def failed(state: tenacity.RetryCallState) -> bool:
@@ -33,14 +36,14 @@ def retrying(
         if free(_error(state)):
             return False
         failures += 1
-        return failures >= attempts
+        return failures >= attempts or _wait_of(_error(state)) > LONGEST_WAIT
 
     def wait(state: tenacity.RetryCallState) -> float:
         error = _error(state)
         if free(error):
             return 0.0
         if isinstance(error, Retryable) and error.wait is not None:
-            return min(max(error.wait, 0.1), LONGEST_WAIT)
+            return max(error.wait, 0.1)
         backoff: float = min(BACKOFF_CAP, 0.25 * 2**failures)
         return backoff * (0.5 + source.random() / 2)
 
@@ -48,9 +51,15 @@ def retrying(
         sleep=clock.sleep,
         wait=wait,
         stop=failed,
-        retry=tenacity.retry_if_exception_type(Retryable),
+        retry=tenacity.retry_if_exception(
+            lambda error: isinstance(error, Retryable) and not isinstance(error, Exceeded)
+        ),
         reraise=True,
     )
+
+
+def _wait_of(error: BaseException | None) -> float:
+    return error.wait or 0.0 if isinstance(error, Retryable) else 0.0
 
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:

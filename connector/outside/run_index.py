@@ -121,6 +121,12 @@ class RunIndex:
         """The run is not open any more, or never was. Fine when that was known."""
         self._delete(f"{_OPEN}{key[0]}/{key[1]}")
 
+    def give_up(self, key: RunKey, *, for_good: bool) -> None:
+        """Its `run.json` is gone. Its drop is planned anew, if it is still there; `for_good`: not even then."""
+        if for_good:
+            self._write(f"{_ENDED}{key[0]}/{key[1]}", {"state": State.SETTLED.value})
+        self.close(key)
+
     def forget(self, key: RunKey) -> None:
         """The drop of a final run lies in the inbox no more."""
         self._delete(f"{_ENDED}{key[0]}/{key[1]}")

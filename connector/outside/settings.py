@@ -36,6 +36,7 @@ DEFAULTS: Mapping[str, str] = {
     "ARRIVAL_TIME": "1m",
     "PLAN_TIME_LIMIT": "10m",
     "SETTLE_DEADLINE": "24h",
+    "MAX_ROWS": "1000000",
 }
 """Each setting that has a default."""
 
@@ -65,6 +66,12 @@ def _container(text: str) -> str:
     if not re.fullmatch(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*", text):
         raise ValueError("wants a container's name: 3 to 63 of lower-case letters, digits and single hyphens")
     return text
+
+
+def _rows(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text, re.ASCII):
+        raise ValueError("wants a number of rows of 1 or more, such as 1000000")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +135,7 @@ class Settings:
     arrival_time: timedelta
     plan_time_limit: timedelta
     settle_deadline: timedelta
+    max_rows: int
 
     @classmethod
     def of(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -169,6 +177,7 @@ class Settings:
             arrival_time=read("ARRIVAL_TIME", duration, timedelta()),
             plan_time_limit=read("PLAN_TIME_LIMIT", duration, timedelta()),
             settle_deadline=read("SETTLE_DEADLINE", duration, timedelta()),
+            max_rows=read("MAX_ROWS", _rows, 1),
         )
         if faults:
             raise Unusable("settings", faults)

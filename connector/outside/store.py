@@ -295,6 +295,9 @@ class Store:
         data = _receipts().dump_json(replace(receipt, plan=run.plan_id))
         write_blob(self._runs, path, data, "application/json", overwrite=False)
 
+    def has_receipts_apart(self, run: Run) -> bool:
+        return any(True for _ in list_blobs(self._runs, _receipts_apart(run)))
+
     def receipts(self, run: Run, *, unfinished: bool = False) -> dict[int, Receipt]:
         """By request number, with the `unfinished` too if asked. A line that a retried call wrote twice counts once.
 
@@ -459,6 +462,11 @@ def newer(schema: int) -> Fault:
     )
 
 
+def missing_run(key: RunKey) -> StateUnusable:
+    """Of a run that the index knows and that has no `run.json`."""
+    return StateUnusable(f"runs/{key[0]}/{key[1]}/run.json", [_RUN_GONE])
+
+
 def damaged(advice: str) -> Fault:
     return Fault(message="is damaged", advice=advice)
 
@@ -468,7 +476,12 @@ _AGAIN = "drop the file again under its name: that is a new run of its own"
 _DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, zlib.error, DropUnusable)
 _NO_RUN = Fault(
     message="is damaged: it is no run's state",
-    advice="drop the file again under its name: that is a new run; then delete this run's folder of the runs container",
+    advice="delete this run's folder of the runs container: the file is then planned and sent again by itself where it "
+    "is still in the inbox; else drop it again under its name; until then the feed's later files wait",
+)
+_RUN_GONE = Fault(
+    message="is missing: nothing more becomes of this run",
+    advice="nothing where a later file has taken its place; else drop the file again under its name",
 )
 
 

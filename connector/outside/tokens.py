@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 # A token is renewed this long before it expires, so that none expires on its way.
 TOKEN_MARGIN = 300.0
+# By a clock that is hours ahead, every token has expired when it comes: so long it is tried all the same.
+TOKEN_LEAST = 60.0
+# The identity library tries for a minute or so, and bounds each read alone.
+TOKEN_SECONDS = 150.0
 
 NO_TOKEN = (
     "assign the managed identity and set AZURE_CLIENT_ID to its client id; `python -m connector doctor` checks it"
@@ -29,11 +33,18 @@ class TokenSource:
     """
 
     def __init__(
-        self, connect: Callable[[], TokenCredential], scope: str, now: Callable[[], float] = time.time
+        self,
+        connect: Callable[[], TokenCredential],
+        scope: str,
+        now: Callable[[], float] = time.time,
+        *,
+        seconds: float = TOKEN_SECONDS,
     ) -> None:
         self._connect = connect
         self._scope = scope
         self._now = now
+        self._seconds = seconds
+        self._fetched = 0.0
         self._credential: TokenCredential | None = None
         self._token: AccessToken | None = None
         self._refused = 0
@@ -42,9 +53,18 @@ class TokenSource:
     async def token(self) -> str:
         """Raises Retryable when there is none to be had now."""
         async with self._lock:
-            if self._token is None or self._token.expires_on - TOKEN_MARGIN < self._now():
-                self._token = await asyncio.to_thread(self._fetch)
+            if self._token is None or not self._good(self._token):
+                try:
+                    self._token = await asyncio.wait_for(asyncio.to_thread(self._fetch), self._seconds)
+                except TimeoutError as error:
+                    self._credential = None
+                    raise Retryable(f"no token for Microsoft Graph within {self._seconds:.3g} seconds") from error
+                self._fetched = self._now()
             return self._token.token
+
+    def _good(self, token: AccessToken) -> bool:
+        now = self._now()
+        return now <= token.expires_on - TOKEN_MARGIN or self._fetched <= now < self._fetched + TOKEN_LEAST
 
     def refuse(self, token: str) -> bool:
         """Graph answered 401 to `token`. True while a fresh one may be better: not when that was refused as well."""
@@ -59,12 +79,14 @@ class TokenSource:
         self._refused = 0
 
     def _fetch(self) -> AccessToken:
-        from azure.core.exceptions import AzureError
-
-        if self._credential is None:
-            self._credential = self._connect()
         try:
-            return self._credential.get_token(self._scope)
-        except AzureError as error:
+            if self._credential is None:
+                self._credential = self._connect()
+            token = self._credential.get_token(self._scope)
+            # It becomes a header.
+            token.token.encode("ascii")
+            return token
+        # The library reads the endpoint's answer, and lets through whatever that makes its parsers raise.
+        except Exception as error:
             self._credential = None
             raise Retryable(f"no token for Microsoft Graph ({type(error).__name__}): {NO_TOKEN}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -11,9 +10,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, BinaryIO
 
-from connector.mapping import BoundMapping, LoadedFeed
+from connector.mapping import AsItStands, BoundMapping, LoadedFeed
 from connector.outside import telemetry
 from connector.outside.keys import Secrets
+from connector.outside.memory_files import Kept, MemoryFiles
 from connector.planning.plan import last_rows, plan
 from connector.readers import BadRow, ScimTable, Table, open_drop
 from connector.vocabulary.bulk_request import BulkRequest
@@ -34,18 +34,20 @@ def plaintext(
         return opened
 
     @cache
-    def decrypted() -> bytes:
+    def decrypted() -> Kept:
         from connector.readers.pgp import decrypt
 
-        return decrypt(
+        content = decrypt(
             opened(),
             private_key=secrets.read(pgp.key),
             passphrase=secrets.text(pgp.passphrase) if pgp.passphrase else None,
             signers=[secrets.read(signer) for signer in pgp.signed_by],
+            files=MemoryFiles(),
             name=name,
-        ).read()
+        )
+        return Kept(content)
 
-    return lambda: io.BytesIO(decrypted())
+    return lambda: decrypted().view()
 
 
 def decide(
@@ -55,18 +57,20 @@ def decide(
     landed: datetime,
     feed: LoadedFeed,
     go_on: Callable[[], None] = lambda: None,
+    max_rows: int | None = None,
 ) -> Iterator[PlannedRow | BulkRequest | Notes]:
     """A drop's decisions and bodies as `plan` gives them, and at the end the reader's notes.
 
     `opened` gives the drop's bytes from the start, once for each of two passes. `go_on` is asked every few rows and
-    may raise. Raises DropRejected.
+    may raise. `max_rows` is MAX_ROWS; None is no bound. Raises DropRejected.
     """
     counted = _Counted(go_on)
     # An encrypted file's name ends in what it was before.
     inner = re.sub(r"\.(pgp|gpg|asc)$", "", name, flags=re.IGNORECASE) if feed.feed.pgp else name
 
     def table() -> Table | ScimTable:
-        return open_drop(opened(), name=inner, options=feed.feed.file, wanted=feed.mapping.columns)
+        options, wanted = feed.feed.file, feed.mapping.columns
+        return open_drop(opened(), name=inner, options=options, wanted=wanted, max_rows=max_rows)
 
     try:
         first = table()
@@ -110,16 +114,6 @@ class DropRejected(Exception):
         self.cause = cause
         self.rows = rows
         super().__init__(str(cause))
-
-
-class AsItStands:
-    """The mapping of a drop that is SCIM already: each operation's user, unchanged."""
-
-    def external_id(self, user: Any, /) -> str:
-        return str(user.get("externalId", ""))
-
-    def map_with_warnings(self, user: Any, /) -> tuple[dict[str, Any], tuple[Fault, ...]]:
-        return dict(user), ()
 
 
 class _Counted:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import orjson
@@ -21,12 +22,35 @@ from connector.vocabulary.run import Decision, PlannedRow
 Cells = Sequence[Any]
 
 
+_TOO_LARGE = Fault(
+    message="the person as SCIM has more than 1,048,576 bytes: this bound is fixed",
+    advice="map fewer long texts, or shorten them, for example with Left",
+)
+
+
 class RowMapping(Protocol):
     """What a plan needs of a mapping that is bound to a drop's columns (`mapping.BoundMapping`)."""
 
     def external_id(self, cells: Cells, /) -> str: ...
 
     def map_with_warnings(self, cells: Cells, /) -> tuple[dict[str, Any] | Rejected | object, tuple[Fault, ...]]: ...
+
+
+_SHORT = 32
+"""Characters of an externalId that is kept as it is; of a longer one its digest is, or a drop could fill the memory."""
+
+RECORD_MAX = 1 << 20
+"""Bytes of a person as JSON. Ours: with a request's other people it must go into a body."""
+
+BODY_MAX = 4_000_000
+"""Bytes of a body, unless it carries one person. Graph takes 4 MB."""
+
+
+def _key(external_id: str) -> str:
+    if len(external_id) <= _SHORT:
+        return external_id
+    # Longer than any that is kept as it is.
+    return " " + blake2b(external_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 class LastRows:
@@ -53,6 +77,8 @@ class LastRows:
                 continue
             number, cells = row
             if key := external_id(cells):
+                if len(key) > _SHORT:
+                    key = _key(key)
                 place = hash(key) & mask
                 byte, bit = place >> 3, 1 << (place & 7)
                 seen = bitmap[byte]
@@ -63,7 +89,7 @@ class LastRows:
 
     def replaced_by(self, row: int, external_id: str) -> int:
         """The number of the last row with this externalId where that is not `row` itself, else 0."""
-        last = self._last.get(external_id, row)
+        last = self._last.get(_key(external_id), row)
         return last if last > row else 0
 
 
@@ -85,6 +111,7 @@ def plan(
     """
     operations: list[bytes] = []
     number = 1
+    size = 0
     map_row, replaced_by, send = mapping.map_with_warnings, last.replaced_by, Decision.SEND
     for row in rows:
         if isinstance(row, BadRow):
@@ -101,9 +128,20 @@ def plan(
             continue
         if isinstance(user, dict):
             record = orjson.dumps(user)
+            if len(record) > RECORD_MAX:
+                yield PlannedRow(
+                    row=position, decision=Decision.REJECTED, external_id=_name(external_id), faults=(_TOO_LARGE,)
+                )
+                continue
             if warnings:
                 warned.update(warnings)
+            if size + len(record) > BODY_MAX:
+                yield BulkRequest(number=number, people_count=len(operations), body=bulk_body(operations))
+                operations.clear()
+                size = 0
+                number += 1
             operations.append(operation(external_id, record))
+            size += len(operations[-1])
             yield PlannedRow(
                 row=position,
                 decision=send,
@@ -115,6 +153,7 @@ def plan(
             if len(operations) == PEOPLE_PER_REQUEST:
                 yield BulkRequest(number=number, people_count=len(operations), body=bulk_body(operations))
                 operations.clear()
+                size = 0
                 number += 1
         elif isinstance(user, Rejected):
             name = _name(external_id)

@@ -29,10 +29,12 @@ from connector.vocabulary.errors import (
     Fault,
     FeedUnusable,
     Retryable,
+    StateUnusable,
     Stopped,
     StorageDown,
     Unusable,
 )
+from connector.vocabulary.order import RunKey
 from connector.vocabulary.run import Decision, Drop, PlannedRow, Problem, ProblemCode, Run, State, Times
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class Planner:
         secrets: Secrets | None = None,
         spoolers: int = SPOOLERS,
         turns: Turns = TURNS,
+        max_rows: int | None = None,
     ) -> None:
         self._store = store
         self._feeds = feeds
@@ -74,6 +77,7 @@ class Planner:
         self._publisher = publisher
         self._secrets = secrets or no_secrets()
         self._spoolers = spoolers
+        self._max_rows = max_rows
         self._turns = turns
         self._ending = threading.Event()
 
@@ -101,7 +105,11 @@ class Planner:
         except Conflict:
             return None
         with _kept(lease):
-            found = self._store.run(drop.feed, drop.run_id)
+            try:
+                found = self._store.run(drop.feed, drop.run_id)
+            except StateUnusable as error:
+                self.say_damaged((drop.feed, drop.run_id), error)
+                raise
             if found is None:
                 return None
             run, etag = found
@@ -188,6 +196,11 @@ class Planner:
             self._store.save_run(waiting, etag, lease)
             if waiting.problem != run.problem:
                 self._publisher.publish(waiting)
+
+    def say_damaged(self, key: RunKey, error: StateUnusable) -> None:
+        """In the summary of a run that was being planned, so that settling does not look at it."""
+        with suppress(Stopped, Conflict):
+            self._publisher.publish_damage(*key, error)
 
     def _given_up(self, run: Run) -> Run:
         file = self._store.feed_file(run.feed)
@@ -331,7 +344,7 @@ class Planner:
         self, drop: Drop, feed: LoadedFeed, go_on: Callable[[], None] = lambda: None
     ) -> Iterator[PlannedRow | BulkRequest | Notes]:
         opened = plaintext(lambda: self._store.open_drop(drop), name=drop.path, feed=feed, secrets=self._secrets)
-        return decide(opened, name=drop.path, landed=drop.landed, feed=feed, go_on=go_on)
+        return decide(opened, name=drop.path, landed=drop.landed, feed=feed, go_on=go_on, max_rows=self._max_rows)
 
 
 class _TimeIsUp(Exception):

@@ -144,8 +144,10 @@ class Sweep:
         """
         try:
             found = self._store.run(*key)
-        except StateUnusable:
-            # Its summary says so, once settling has looked at it.
+        except StateUnusable as error:
+            log.error("run is damaged", extra={"feed": key[0], "run": key[1]})
+            self.errors.append(error)
+            self._planner.say_damaged(key, error)
             return None
         if found is None:
             # A process died between the two, and its drop is gone; or somebody has deleted the run.

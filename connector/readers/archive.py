@@ -16,11 +16,14 @@ T = TypeVar("T")
 
 _BUFFER = 256 * 1024
 # DEFLATE can reach 1,032:1; real exports stay under 50:1. Small files may be as repetitive as they like.
-_MAX_RATIO = 200
-_RATIO_FROM = 64 * 1024 * 1024
+MAX_RATIO = 200
+RATIO_FROM = 1024 * 1024
+# zipfile reads the list of members in one piece; 20,000 members need as much.
+_MAX_MEMBER_LIST = 1024 * 1024
 _DAMAGED_ZIP = "the ZIP file is damaged"
 _RESEND = "it arrived in part or damaged: send it again"
-_BOMB = "an archive that expands like this is no export; if it is one, raise file: max_expanded or send it unpacked"
+_LARGE = "raise file: max_expanded in the feed file, or send it unpacked"
+_BOMB = "an archive that expands like this is no export; if it is one, send it unpacked: this bound is fixed"
 
 
 class Watched(io.RawIOBase):
@@ -29,6 +32,7 @@ class Watched(io.RawIOBase):
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.failure: Exception | None = None
+        self.longest_read: int | None = None
 
     def readable(self) -> bool:
         return True
@@ -43,6 +47,10 @@ class Watched(io.RawIOBase):
         return self._stream.tell()
 
     def read(self, size: int = -1) -> bytes:
+        if self.longest_read is not None and size > self.longest_read:
+            raise Unreadable(
+                f"the list of what the ZIP file holds has more than {self.longest_read:,} bytes", "send one file a ZIP"
+            )
         try:
             return self._stream.read(size)
         except Exception as error:
@@ -104,9 +112,9 @@ class _Expanded(io.RawIOBase):
             raise Unreadable(f"the {self._kind} file is damaged", "it arrived damaged: send it again") from None
         self._size += len(chunk)
         if self._size > self._limit:
-            raise Unreadable(f"the {self._kind} file expands to more than {self._limit:,} bytes", _BOMB)
-        if self._size > _RATIO_FROM and self._size > _MAX_RATIO * self._packed():
-            raise Unreadable(f"the {self._kind} file expands to more than {_MAX_RATIO} times its size", _BOMB)
+            raise Unreadable(f"the {self._kind} file expands to more than {self._limit:,} bytes", _LARGE)
+        if self._size > RATIO_FROM and self._size > MAX_RATIO * self._packed():
+            raise Unreadable(f"the {self._kind} file expands to more than {MAX_RATIO} times its size", _BOMB)
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
@@ -123,7 +131,11 @@ def expand_gzip(stream: BinaryIO, *, limit: int) -> BinaryIO:
 
 def open_zip(stream: Watched) -> zipfile.ZipFile:
     """The ZIP archive in `stream`. Raises `Unreadable` when it is damaged."""
-    return guarded(stream, lambda: zipfile.ZipFile(cast(BinaryIO, stream)), _DAMAGED_ZIP, _RESEND)
+    stream.longest_read = _MAX_MEMBER_LIST
+    try:
+        return guarded(stream, lambda: zipfile.ZipFile(cast(BinaryIO, stream)), _DAMAGED_ZIP, _RESEND)
+    finally:
+        stream.longest_read = None
 
 
 def check_sizes(members: Sequence[zipfile.ZipInfo], *, limit: int) -> None:
@@ -132,9 +144,9 @@ def check_sizes(members: Sequence[zipfile.ZipInfo], *, limit: int) -> None:
     size = sum(member.file_size for member in members)
     packed = sum(member.compress_size for member in members)
     if size > limit:
-        raise Unreadable(f"the ZIP file expands to more than {limit:,} bytes", _BOMB)
-    if size > _RATIO_FROM and size > _MAX_RATIO * packed:
-        raise Unreadable(f"the ZIP file expands to more than {_MAX_RATIO} times its size", _BOMB)
+        raise Unreadable(f"the ZIP file expands to more than {limit:,} bytes", _LARGE)
+    if size > RATIO_FROM and size > MAX_RATIO * packed:
+        raise Unreadable(f"the ZIP file expands to more than {MAX_RATIO} times its size", _BOMB)
 
 
 def check_member(member: zipfile.ZipInfo) -> None:

@@ -14,19 +14,30 @@ from connector.readers.table import Notes, ScimTable, Table, Unreadable
 
 _HEAD = 64 * 1024
 _MAX_PACKED_WORKBOOK = 64 * 1024 * 1024
+MAX_COLUMNS = 16_384
+"""As many as XLSX has."""
 
 
-def open_drop(stream: BinaryIO, *, name: str, options: FileOptions, wanted: Sequence[str]) -> Table | ScimTable:
+def open_drop(
+    stream: BinaryIO, *, name: str, options: FileOptions, wanted: Sequence[str], max_rows: int | None = None
+) -> Table | ScimTable:
     """The rows of a drop, whatever it is: CSV, JSON, JSON Lines, XLSX, XML, fixed width, SCIM, plain or in gzip or ZIP.
 
     `stream` is seekable and buffered, and must stay open while the table is read; the table reads it once. `wanted`
     are the columns that are read: JSON and XML give exactly these, or all that the first 100 records have when there
-    are none; elsewhere they help to detect the delimiter. Raises `DropUnusable` (also while the table is read) for a
+    are none; elsewhere they help to detect the delimiter. `max_rows` is the setting MAX_ROWS, bad rows included; None
+    is no bound. Raises `DropUnusable` (also while the table is read) for a
     file that is unusable as a whole; what the stream itself raises goes through.
     """
     notes = Notes()
     try:
-        return _open(stream, name=name, options=options, wanted=wanted, notes=notes)
+        table = _open(stream, name=name, options=options, wanted=wanted, notes=notes)
+        if len(table.columns) > MAX_COLUMNS:
+            raise Unreadable(
+                f"the file has {len(table.columns):,} columns, and {MAX_COLUMNS:,} are the most",
+                "is file: delimiter right? this bound is fixed",
+            )
+        return table if max_rows is None else table.bounded(name, max_rows)
     except Unreadable as fault:
         raise fault.of(name) from None
 

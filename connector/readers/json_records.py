@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from connector.feed.file_options import FileOptions
-from connector.readers.json_text import AS_WRITTEN, Scanner
+from connector.readers.json_text import Scanner, Values
 from connector.readers.paths import Cutter, cell_of, discovered, leaves, path_of
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable
 from connector.readers.text import MAX_LINE, TOO_LONG, Text, lines_of
@@ -24,7 +24,7 @@ def open_array(
     of the file unreadable; an item that is no object is a `BadRow`.
     """
     text = Text(stream, head, options, notes)
-    scanner = Scanner(text.decoded(), AS_WRITTEN)
+    scanner = Scanner(text.decoded(), Values(as_written=True))
 
     def records() -> Iterator[Any]:
         yield from scanner.array_at(options.record.strip(".").split(".")) if options.record else scanner.only_array()
@@ -38,6 +38,7 @@ def open_lines(
 ) -> Table:
     """The objects of a JSON Lines file; a line that is no object is a `BadRow`, a line without any text is none."""
     text = Text(stream, head, options, notes)
+    values = Values(as_written=True)
 
     def records() -> Iterator[Any]:
         rows = 0
@@ -45,17 +46,18 @@ def open_lines(
             for line in lines_of(block):
                 if line.strip():
                     rows += 1
-                    yield _record(line)
+                    yield _record(line, values)
         check_trailer(text.trailer, options, rows=rows)
 
     return _table(records(), name=name, wanted=wanted, notes=notes)
 
 
-def _record(line: str) -> Any:
+def _record(line: str, values: Values) -> Any:
     if TOO_LONG in line:
         return Fault(message=f"the line has more than {MAX_LINE:,} characters", advice="correct the export")
     try:
-        return AS_WRITTEN.decode(line)
+        record = values.whole(line)
+        return values.fault() or record
     except json.JSONDecodeError as error:
         return Fault(message=f"malformed JSON: {error.msg}", advice="JSON Lines has one whole object a line")
     except RecursionError:

@@ -7,35 +7,75 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from connector.readers.table import Unreadable
 from connector.readers.text import MAX_LINE
 from connector.vocabulary.column_names import is_usual
+from connector.vocabulary.errors import Fault
 
 _SPACE = " \t\r\n"
 # Errors this close to the end of what was read may be due to what was not; the longest token is `-Infinity`.
 _NEAR_END = 16
+_MAX_MEMBERS = 10_000
 
 
 def _no_constant(text: str) -> NoReturn:
     raise Unreadable(f"{text} is no JSON value", "correct the export")
 
 
-AS_WRITTEN = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant, strict=False)
-"""Numbers as the text that stands in the file. Control characters in strings are let through: a row's fault, not the
-file's."""
-TYPED = json.JSONDecoder(parse_constant=_no_constant, strict=False)
+class Values:
+    """Parses JSON values, and knows of the last one whether an object in it has a key twice.
+
+    `as_written`: numbers as the text that stands in the file. Control characters in strings are let through: a row's
+    fault, not the file's.
+    """
+
+    def __init__(self, *, as_written: bool) -> None:
+        number: dict[str, Any] = {"parse_int": str, "parse_float": str} if as_written else {}
+        self._decoder = json.JSONDecoder(
+            parse_constant=_no_constant, strict=False, object_pairs_hook=self._object, **number
+        )
+        self._twice: str | None = None
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs) and self._twice is None:
+            names = Counter(name for name, _ in pairs)
+            self._twice = next(name for name, count in names.items() if count > 1)
+        return made
+
+    def raw(self, text: str, position: int) -> tuple[Any, int]:
+        """The value at a position, and where it ends; raises what `json` does."""
+        self._twice = None
+        return self._decoder.raw_decode(text, position)
+
+    def whole(self, text: str) -> Any:
+        """The text's one value."""
+        self._twice = None
+        return self._decoder.decode(text)
+
+    def fault(self) -> Fault | None:
+        """What is wrong with the last value all the same."""
+        if self._twice is None:
+            return None
+        shown = is_usual(self._twice)
+        return Fault(
+            message=f"an object of the record has {f'the key {self._twice!r}' if shown else 'a key'} twice",
+            advice="which of the two counts cannot be known: correct the export",
+            column=self._twice if shown else "",
+        )
 
 
 class Scanner:
     """Walks through a JSON text and parses one value at a time. Every method raises `Unreadable` where it is
     malformed."""
 
-    def __init__(self, pieces: Iterator[str], decoder: json.JSONDecoder) -> None:
+    def __init__(self, pieces: Iterator[str], values: Values) -> None:
         self._pieces = pieces
-        self._decoder = decoder
+        self._values = values
         self._text = ""
         self._position = 0
         self._ended = False
@@ -89,7 +129,7 @@ class Scanner:
         while True:
             self.peek()
             try:
-                value, end = self._decoder.raw_decode(self._text, self._position)
+                value, end = self._values.raw(self._text, self._position)
             except json.JSONDecodeError as error:
                 incomplete = error.msg.startswith("Unterminated string") or error.pos >= len(self._text) - _NEAR_END
                 if incomplete and self._more():
@@ -115,23 +155,34 @@ class Scanner:
         if self.peek() == "}":
             self.take("}")
             return
+        seen: set[str] = set()
         while True:
             if self.peek() not in ('"', ""):
                 raise Unreadable("malformed JSON: a member's name is missing", "correct the export")
             name = self.value()
+            if name in seen:
+                shown = f"the member {name!r}" if is_usual(name) else "a member"
+                raise Unreadable(f"the JSON text has {shown} twice", "correct the export")
+            seen.add(name)
+            if len(seen) > _MAX_MEMBERS:
+                raise Unreadable(
+                    f"an object around the records has more than {_MAX_MEMBERS:,} members",
+                    "file: record names the list whose items are the rows",
+                )
             self.take(":")
             yield name
             if self.take(",}") == "}":
                 return
 
     def items(self) -> Iterator[Any]:
-        """An array's items."""
+        """An array's items; a `Fault` in place of one with a key twice."""
         self.take("[")
         if self.peek() == "]":
             self.take("]")
             return
         while True:
-            yield self.value()
+            item = self.value()
+            yield self._values.fault() or item
             if self.take(",]") == "]":
                 return
 
@@ -172,7 +223,7 @@ class Scanner:
                 continue
             items = self.items()
             item = next(items, None)
-            if not isinstance(item, dict):
+            if not isinstance(item, dict | Fault):
                 for _ in items:
                     pass
                 continue

@@ -12,6 +12,7 @@ from connector.vocabulary.errors import Fault
 
 _SAMPLE = 100
 _MAX_COLUMNS = 2_000
+_DEPTH = 50
 
 T = TypeVar("T")
 Record = Mapping[str, Any]
@@ -56,9 +57,9 @@ def cell_of(value: Any) -> Cell:
     if isinstance(value, bool):
         return "True" if value else "False"
     if isinstance(value, list):
-        items = [cell_of(item) for item in value]
-        if any(isinstance(item, list) for item in items):
+        if any(isinstance(item, list) for item in value):
             raise NestedValue("a list of lists")
+        items = [cell_of(item) for item in value]
         return [item for item in items if isinstance(item, str)]
     raise NestedValue("an object")
 
@@ -67,7 +68,9 @@ def leaves(value: Any, prefix: str = "") -> Iterator[str]:
     """The paths of all the plain values, and lists of them, in a JSON record."""
     for name, member in value.items():
         path = f"{prefix}{name}"
-        if isinstance(member, dict):
+        if path.count(".") >= _DEPTH:
+            yield path
+        elif isinstance(member, dict):
             yield from leaves(member, f"{path}.")
         elif isinstance(member, list) and any(isinstance(item, dict) for item in member):
             for index, item in enumerate(member):

@@ -1,21 +1,32 @@
 """OpenPGP with `pysequoia`, the binding of Sequoia, which is kept up with RFC 9580; PGPy and its like are not.
 
-It works in memory only, and cannot be told to stop: hence a limit on what is given to it, and one on what comes out.
+Its `decrypt` cannot be told to stop: a message of 4 MB may become 4 GB. `decrypt_file` stops where the file that it
+writes cannot grow any more. The files are in memory.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
+from connector.readers.archive import MAX_RATIO, RATIO_FROM
 from connector.readers.table import Unreadable
 
 T = TypeVar("T")
 
-MAX_ENCRYPTED = 256 * 1024 * 1024
-MAX_DECRYPTED = 1024 * 1024 * 1024
+MAX_ENCRYPTED = 128 * 1024 * 1024
+MAX_DECRYPTED = 256 * 1024 * 1024
+_PIECE = 64 * 1024
+
+
+class Files(Protocol):
+    """Where there is a file in memory, which cannot grow beyond a size (`outside.memory_files`)."""
+
+    def new(self) -> BinaryIO: ...
+    def limited(self, size: int) -> AbstractContextManager[None]: ...
 
 
 def decrypt(
@@ -24,6 +35,7 @@ def decrypt(
     private_key: bytes,
     passphrase: str | None,
     signers: Sequence[bytes],
+    files: Files,
     name: str = "the drop",
     max_encrypted: int = MAX_ENCRYPTED,
     max_decrypted: int = MAX_DECRYPTED,
@@ -35,7 +47,7 @@ def decrypt(
     OpenPGP message, for another key, damaged, not signed by a signer, too large, or a key that cannot be used.
     """
     try:
-        return io.BytesIO(_decrypt(stream, private_key, passphrase, signers, max_encrypted, max_decrypted))
+        return _decrypt(stream, private_key, passphrase, signers, files, max_encrypted, max_decrypted)
     except Unreadable as fault:
         raise fault.of(name) from None
 
@@ -45,9 +57,10 @@ def _decrypt(
     private_key: bytes,
     passphrase: str | None,
     signers: Sequence[bytes],
+    files: Files,
     max_encrypted: int,
     max_decrypted: int,
-) -> bytes:
+) -> BinaryIO:
     # Imported only when a feed has encrypted drops.
     import pysequoia
 
@@ -66,22 +79,69 @@ def _decrypt(
             partial(pysequoia.Cert.split_bytes, signer),
             lambda _: Unreadable("a signer's certificate cannot be read", "correct pgp: signed_by in the feed file"),
         )
-    message = stream.read(max_encrypted + 1)
-    if len(message) > max_encrypted:
-        raise Unreadable(f"the encrypted file has more than {max_encrypted:,} bytes", "split it")
-    if not message.strip():
-        raise Unreadable("the file is empty", "send it again")
     store = (lambda _ids: certificates) if signers else None
-    decrypted = _guarded(lambda: pysequoia.decrypt(message, decryptor=key, store=store), _reason)
-    fingerprints = {certificate.fingerprint for certificate in certificates}
-    if signers and not any(signature.certificate in fingerprints for signature in decrypted.valid_sigs):
+    with files.new() as source, _closed_unless_used(files.new()) as target:
+        packed = _filled(source, stream, max_encrypted)
+        enough = min(max_decrypted, max(RATIO_FROM, MAX_RATIO * packed))
+        with files.limited(enough + 1):
+            try:
+                decrypted = _guarded(
+                    lambda: pysequoia.decrypt_file(_path(source), _path(target), decryptor=key, store=store), _reason
+                )
+            except Unreadable:
+                _check_size(target, enough, max_decrypted)
+                raise
+        _check_size(target, enough, max_decrypted)
+        fingerprints = {certificate.fingerprint for certificate in certificates}
+        if signers and not any(signature.certificate in fingerprints for signature in decrypted.valid_sigs):
+            raise Unreadable(
+                "no signature of a known signer is on the file", "it is not from whom it should be: ask the sender"
+            )
+        target.seek(0)
+        return target
+
+
+def _path(file: BinaryIO) -> str:
+    return f"/dev/fd/{file.fileno()}"
+
+
+@contextmanager
+def _closed_unless_used(file: BinaryIO) -> Iterator[BinaryIO]:
+    try:
+        yield file
+    except BaseException:
+        file.close()
+        raise
+
+
+def _filled(file: BinaryIO, stream: BinaryIO, limit: int) -> int:
+    """Copies the stream into the file; its size."""
+    size = 0
+    blank = True
+    while piece := stream.read(_PIECE):
+        size += len(piece)
+        blank = blank and not piece.strip()
+        if size > limit:
+            raise Unreadable(f"the encrypted file has more than {limit:,} bytes", "split it: this bound is fixed")
+        file.write(piece)
+    if blank:
+        raise Unreadable("the file is empty", "send it again")
+    file.seek(0)
+    return size
+
+
+def _check_size(file: BinaryIO, enough: int, limit: int) -> None:
+    if file.seek(0, io.SEEK_END) <= enough:
+        return
+    if enough == limit:
         raise Unreadable(
-            "no signature of a known signer is on the file", "it is not from whom it should be: ask the sender"
+            f"the file has more than {limit:,} bytes when it is decrypted",
+            "split it, or compress it before it is encrypted: this bound is fixed",
         )
-    content = decrypted.bytes or b""
-    if len(content) > max_decrypted:
-        raise Unreadable(f"the file has more than {max_decrypted:,} bytes when it is decrypted", "split it")
-    return content
+    raise Unreadable(
+        f"the file becomes more than {MAX_RATIO} times its size when it is decrypted",
+        "encrypt it without compression: this bound is fixed",
+    )
 
 
 def _guarded(call: Callable[[], T], reason: Callable[[str], Unreadable]) -> T:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from connector.feed.file_options import FileOptions
-from connector.readers.json_text import TYPED, Scanner
+from connector.readers.json_text import Scanner, Values
 from connector.readers.table import BadRow, Notes, Operations, ScimTable, Unreadable
 from connector.readers.text import Text
 from connector.vocabulary.errors import Fault
@@ -19,14 +19,14 @@ from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 def open_bulk(stream: BinaryIO, head: bytes, *, name: str, options: FileOptions, notes: Notes) -> ScimTable:
     """The operations of one bulk request, or of many one after the other (JSON Lines); each may hold any number of
     them."""
-    scanner = Scanner(Text(stream, head, options, notes).decoded(), TYPED)
+    scanner = Scanner(Text(stream, head, options, notes).decoded(), Values(as_written=False))
 
     def operations() -> Operations:
         number = 0
         try:
             for operation in _operations(scanner):
                 number += 1
-                fault = _fault(operation)
+                fault = operation if isinstance(operation, Fault) else _fault(operation)
                 yield BadRow(number=number, fault=fault) if fault else (number, operation["data"])
         except Unreadable as fault:
             raise fault.of(name, after=number) from None

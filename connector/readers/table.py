@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Literal, TypeVar
 
 from connector.vocabulary.column_names import NO_HEADER, shown
 from connector.vocabulary.errors import DropUnusable, Fault
+
+R = TypeVar("R")
 
 Cell = str | list[str] | None
 Cells = list[str] | list[Cell]
@@ -75,6 +78,15 @@ class Table:
         """
         return self._leading(count) if self._leading else self._rows()
 
+    def bounded(self, name: str, max_rows: int) -> Table:
+        """The same, but unusable where it has more rows."""
+        return Table(
+            self.columns,
+            lambda: _bounded(self._rows(), name, max_rows),
+            self._notes,
+            leading=lambda count: _bounded(self.leading(count), name, max_rows),
+        )
+
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks about the drop for its summary, such as a guessed encoding; complete after iterating."""
@@ -98,10 +110,23 @@ class ScimTable:
     def __iter__(self) -> Operations:
         return self._operations()
 
+    def bounded(self, name: str, max_rows: int) -> ScimTable:
+        """As `Table.bounded`."""
+        return ScimTable(lambda: _bounded(self._operations(), name, max_rows), self._notes)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """As `Table.notes`."""
         return self._notes.all()
+
+
+def _bounded(rows: Iterator[R], name: str, max_rows: int) -> Iterator[R]:
+    yield from islice(rows, max_rows)
+    for _ in rows:
+        raise Unreadable(
+            f"the drop has more than {max_rows:,} rows, which is the setting MAX_ROWS",
+            "send it in parts, or raise MAX_ROWS",
+        ).of(name)
 
 
 class Unreadable(Exception):

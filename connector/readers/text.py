@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from connector.feed.file_options import FileOptions
 from connector.readers.table import Notes, Unreadable
+from connector.readers.trailer import MAX_HELD, trailer_too_long
 from connector.vocabulary.errors import Fault
 
 UNDECODABLE = "\udcff"
@@ -35,8 +36,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Codecs that are no file's encoding, and utf-7, which can smuggle in anything.
-_REFUSED = {"utf-7", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}
+_PREAMBLE_LINE = 100
 _ERRORS = "connector.readers.undecodable"
 # Control characters that no exporter of text writes; the separators 1C to 1F, tab, form feed and Ctrl-Z are left out.
 _JUNK = bytes([*range(0x00, 0x09), *range(0x0E, 0x1A), 0x7F])
@@ -87,14 +87,8 @@ def is_junk(head: bytes, *, delimiter: str | None = None) -> bool:
 
 
 def _declared(encoding: str) -> str:
-    # The feed's model has seen to it that it is an encoding of text.
+    # The feed's model has seen to it that files are written in it.
     name = codecs.lookup(encoding).name
-    if name in _REFUSED:
-        raise Unreadable(
-            f"the encoding {encoding!r} is unknown",
-            "file: encoding takes names such as utf-8, utf-16, windows-1252",
-            column="file.encoding",
-        )
     # utf-8-sig and utf-16 would swallow the mark themselves, but fail on a file without one or guess its byte order.
     return "utf-8" if name == "utf-8-sig" else name
 
@@ -229,18 +223,25 @@ class Text:
                 continue
             lines = lines_of(block)
             missing = self._skip - len(self.preamble)
-            self.preamble += lines[:missing]
+            self.preamble += [line[:_PREAMBLE_LINE] for line in lines[:missing]]
             if len(lines) > missing:
                 yield "".join(lines[missing:])
 
     def _without_trailer(self, blocks: Iterator[str]) -> Iterator[str]:
         held: list[str] = []
+        size = 0
         for block in blocks:
             held += lines_of(block)
+            size += len(block)
             cut = _before_last(held, self._footer)
             if cut:
-                yield "".join(held[:cut])
+                ready = "".join(held[:cut])
+                size -= len(ready)
                 del held[:cut]
+                yield ready
+            # A blank line takes as much as its place in the list.
+            if size + 8 * len(held) > MAX_HELD:
+                raise trailer_too_long(self._footer)
         self.trailer = [line.rstrip("\r\n") for line in held if line.strip("\r\n")]
 
 

@@ -8,10 +8,22 @@ from collections.abc import Sequence
 from connector.feed.file_options import FileOptions
 from connector.readers.table import Unreadable
 
+MAX_HELD = 4 * 1024 * 1024
+"""Characters that are held back, for they may turn out to be the trailer."""
+_LONGEST = 10_000
+"""Characters of a trailer line in which a count is looked for."""
 _SECONDS = 2.0
 # What a pattern says of characters beside those that it names: classes, escapes, what begins a group.
 _NO_LITERALS = re.compile(r"\\.|\[\^?\]?[^\]]*\]|\(\?[^)]*")
 _WORD = re.compile(r"[^\W\d_]{2}")
+
+
+def trailer_too_long(lines: int) -> Unreadable:
+    return Unreadable(
+        f"the last {lines} lines, which may be the trailer, have more than {MAX_HELD:,} characters",
+        "correct file: footer in the feed file, or the export",
+        column="file.footer",
+    )
 
 
 def check_trailer(trailer: Sequence[str], options: FileOptions, *, rows: int) -> None:
@@ -22,6 +34,7 @@ def check_trailer(trailer: Sequence[str], options: FileOptions, *, rows: int) ->
     pattern = options.footer.count
     if pattern is None:
         return
+    trailer = [line[:_LONGEST] for line in trailer]
     # The pattern is the feed author's: `regex` has the timeout that `re` lacks.
     import regex
 

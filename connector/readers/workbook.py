@@ -1,35 +1,30 @@
-"""XLSX with `openpyxl` in its read-only mode: the well-kept library that streams rows and knows dates.
+"""XLSX: `openpyxl`, the well-kept library, finds the parts and knows dates; what grows with the drop is streamed.
 
-`python-calamine` is many times faster, but holds the whole sheet. Both hold the texts that a workbook's cells share.
+`python-calamine` is many times faster, but holds the whole sheet.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, time, timedelta
-from decimal import Decimal
-from itertools import islice
-from typing import Any, TypeVar
-from xml.parsers import expat
+from typing import TypeVar
 
 from connector.feed.file_options import FileOptions
-from connector.readers.archive import Watched, check_member, check_sizes, guarded, open_zip
+from connector.readers.archive import Watched, guarded
+from connector.readers.sheet import MAX_CELL, SheetReader
 from connector.readers.table import BadRow, Notes, Rows, Table, Unreadable, header_names
 from connector.readers.text import spoilt
-from connector.readers.trailer import check_trailer
+from connector.readers.trailer import MAX_HELD, check_trailer, trailer_too_long
+from connector.readers.workbook_parts import Package, Sheet, Texts, open_package, shared_texts
 from connector.vocabulary.column_names import is_usual, labels
 from connector.vocabulary.errors import Fault
 
 _ERRORS = frozenset(
     {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#SPILL!", "#CALC!", "#GETTING_DATA"}
 )
+_DAMAGED = ("the workbook is damaged", "open it in Excel and save it again")
 T = TypeVar("T")
-
-_PROLOG = 64 * 1024
 
 
 def open_workbook(stream: Watched, *, name: str, options: FileOptions, wanted: Sequence[str], notes: Notes) -> Table:
@@ -39,10 +34,10 @@ def open_workbook(stream: Watched, *, name: str, options: FileOptions, wanted: S
     digits, which is what Excel shows; formulas give the value that Excel last computed. A row without any value is
     none. A row with an Excel error (`#N/A`) in a wanted column, or with values beyond the header, is a `BadRow`.
     """
-    book = _guarded(stream, lambda: _load(stream, limit=options.max_expanded))
-    sheet = _sheet(book, options.sheet)
+    package = _guarded(stream, lambda: open_package(stream, limit=options.max_expanded))
+    sheet = _sheet(package, options.sheet)
     trailer: deque[list[str]] = deque()
-    body = _without_last(islice(_rows_of(stream, sheet), options.skip, None), options.footer.lines, trailer)
+    body = _without_last(_rows_of(stream, package, sheet, options.skip), options.footer.lines, trailer)
     if isinstance(options.header, bool):
         first = next(body, None)
         if first is None:
@@ -93,6 +88,15 @@ def _row(
                     message=f"the cell has Excel's error {cell}", advice="correct the sheet", column=names[index]
                 ),
             )
+        if len(cell) > MAX_CELL:
+            return BadRow(
+                number=number,
+                fault=Fault(
+                    message=f"the cell has more than {MAX_CELL:,} characters, which is all that XLSX has",
+                    advice="shorten the value in the HR system",
+                    column=names[index],
+                ),
+            )
         if fault := spoilt(cell, names[index]):
             return BadRow(number=number, fault=fault)
     if tuple(cells) == columns:
@@ -107,63 +111,28 @@ def _again(first: list[str], rest: Iterator[list[str]]) -> Iterator[list[str]]:
 
 def _without_last(rows: Iterator[list[str]], count: int, last: deque[list[str]]) -> Iterator[list[str]]:
     """The rows with values; the `count` last of them are left in `last`."""
+    held = 0
     for row in rows:
         if any(row):
             last.append(row)
+            held += len(row) + sum(map(len, row)) if count else 0
             if len(last) > count:
-                yield last.popleft()
+                first = last.popleft()
+                held -= len(first) + sum(map(len, first)) if count else 0
+                yield first
+            if held > MAX_HELD:
+                raise trailer_too_long(count)
 
 
 def _guarded(watched: Watched, read: Callable[[], T]) -> T:
     with warnings.catch_warnings():
         # openpyxl warns of styles and extensions that it leaves out, and that are no concern of ours.
         warnings.simplefilter("ignore")
-        return guarded(watched, read, "the workbook is damaged", "open it in Excel and save it again")
+        return guarded(watched, read, *_DAMAGED)
 
 
-def _load(watched: Watched, *, limit: int) -> Any:
-    archive = open_zip(watched)
-    members = archive.infolist()
-    check_sizes(members, limit=limit)
-    for member in members:
-        check_member(member)
-        if member.filename.endswith((".xml", ".rels")):
-            _check_prolog(archive, member)
-    # Imported only when a drop is a workbook.
-    import openpyxl
-
-    return openpyxl.load_workbook(watched, read_only=True, data_only=True, keep_links=False)
-
-
-def _check_prolog(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Refuse a part with a DTD, which the Open Packaging Conventions forbid (ECMA-376 part 2) and openpyxl would
-    read."""
-    inside = False
-
-    def start(*_: object) -> None:
-        nonlocal inside
-        inside = True
-
-    def doctype(*_: object) -> None:
-        raise Unreadable("the workbook has a part with a document type declaration (DTD)", "save it with Excel")
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = start
-    parser.StartDoctypeDeclHandler = doctype
-    with archive.open(member) as part:
-        left = _PROLOG
-        while not inside and left > 0 and (piece := part.read(4096)):
-            left -= len(piece)
-            try:
-                parser.Parse(piece, False)
-            except expat.ExpatError:
-                break
-    if not inside and member.file_size:
-        raise Unreadable("the workbook has a part that is no XML", "open it in Excel and save it again")
-
-
-def _sheet(book: Any, name: str | None) -> Any:
-    sheets = book.worksheets
+def _sheet(package: Package, name: str | None) -> Sheet:
+    sheets = package.sheets
     if name is not None:
         found = next((sheet for sheet in sheets if sheet.title == name), None)
         if found is None:
@@ -177,41 +146,27 @@ def _sheet(book: Any, name: str | None) -> Any:
         return found
     if not sheets:
         raise Unreadable("the workbook has no sheet with cells", "send one with the data in it")
-    return next((sheet for sheet in sheets if sheet.sheet_state == "visible"), sheets[0])
+    return next((sheet for sheet in sheets if sheet.visible), sheets[0])
 
 
-def _rows_of(watched: Watched, sheet: Any) -> Iterator[list[str]]:
-    # Exporters that write a wrong dimension (A1:A1) would have all but that cut off.
-    sheet.reset_dimensions()
-    values = sheet.iter_rows(values_only=True)
+def _rows_of(watched: Watched, package: Package, sheet: Sheet, skip: int) -> Iterator[list[str]]:
+    """The rows that are there, after the sheet's first `skip` ones."""
 
-    def batch() -> list[list[str]]:
-        rows: list[list[str]] = []
-        for row in values:
-            rows.append([_text(value) for value in row])
-            if len(rows) == 200:
-                break
-        return rows
+    def start() -> Iterator[list[tuple[int, list[str]]]]:
+        texts = Texts()
+        if package.texts_part is not None:
+            with package.archive.open(package.texts_part) as part:
+                texts = shared_texts(part)
+        return iter(
+            SheetReader(
+                package.archive.open(sheet.part),
+                texts=texts,
+                epoch=package.epoch,
+                date_styles=package.date_styles,
+                duration_styles=package.duration_styles,
+            )
+        )
 
-    while rows := _guarded(watched, batch):
-        yield from rows
-
-
-# What XML cannot hold, such as a carriage return: ECMA-376 part 1, 22.9.2.19. openpyxl leaves it as it stands.
-_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value) if "_x" in value else value
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        # 15 digits are what Excel keeps and shows; more is the noise of binary fractions.
-        return f"{Decimal(f'{value:z.15g}'):f}"
-    if isinstance(value, datetime):
-        return value.date().isoformat() if value.time() == time() else value.isoformat()
-    if isinstance(value, timedelta):
-        minutes, seconds = divmod(int(value.total_seconds()), 60)
-        return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
-    return str(value)
+    pieces = _guarded(watched, start)
+    while (piece := guarded(watched, lambda: next(pieces, None), *_DAMAGED)) is not None:
+        yield from (cells for number, cells in piece if number > skip)

@@ -20,6 +20,10 @@ from connector.vocabulary.column_names import is_usual
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SEPARATOR = "\n"
 _MAX_DEPTH = 200
+MAX_VALUES = 10_000
+"""Elements and attributes of a record."""
+_MAX_NAMES = 10_000
+"""Different names in a file. expat keeps each of them for good."""
 _ADVICE = "correct the export"
 _ENCODING = "the XML file's encoding is unknown, or has more than one byte a character"
 
@@ -82,11 +86,15 @@ class _Parser:
         self._only: _Name | None = None
         self._names: list[_Name] = []
         self._open: list[_Element] = []
+        self._values = 0
+        self._known: dict[str, _Name] = {}
+        self._prefixes: set[str | None] = set()
         self._parser = expat.ParserCreate(encoding, _SEPARATOR)
         self._parser.namespace_prefixes = True
         self._parser.ordered_attributes = True
         self._parser.buffer_text = True
         self._parser.StartDoctypeDeclHandler = self._doctype
+        self._parser.StartNamespaceDeclHandler = self._declared
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
@@ -107,17 +115,40 @@ class _Parser:
         raise Unreadable("the XML file has a document type declaration (DTD)", "remove it: entities are not read")
 
     def _start(self, tag: str, attributes: list[str]) -> None:
-        name = _Name.of(tag)
+        name = self._name(tag)
         self._names.append(name)
         if len(self._names) > _MAX_DEPTH:
             raise Unreadable(f"the XML elements are nested more than {_MAX_DEPTH} deep", _ADVICE)
         if not self._open and not self._is_record():
+            for attribute in attributes[::2]:
+                self._name(attribute)
             return
-        pairs = zip(map(_Name.of, attributes[::2]), attributes[1::2], strict=True)
+        self._values += 1 + len(attributes) // 2
+        if self._values > MAX_VALUES:
+            raise Unreadable(
+                f"a record has more than {MAX_VALUES:,} elements and attributes: this bound is fixed",
+                "file: record names the element that is a row",
+            )
+        pairs = zip(map(self._name, attributes[::2]), attributes[1::2], strict=True)
         element = _Element(name, list(pairs))
         if self._open:
             self._open[-1].children.append(element)
         self._open.append(element)
+
+    def _name(self, text: str) -> _Name:
+        name = self._known.get(text)
+        if name is None:
+            name = self._known[text] = _Name.of(text)
+            self._check_names()
+        return name
+
+    def _declared(self, prefix: str | None, _uri: str) -> None:
+        self._prefixes.add(prefix)
+        self._check_names()
+
+    def _check_names(self) -> None:
+        if len(self._known) + len(self._prefixes) > _MAX_NAMES:
+            raise Unreadable(f"the XML file has more than {_MAX_NAMES:,} different names: this bound is fixed", _ADVICE)
 
     def _is_record(self) -> bool:
         names, path = self._names, self._path
@@ -144,6 +175,7 @@ class _Parser:
             element = self._open.pop()
             if not self._open:
                 self.records.append(element)
+                self._values = 0
 
     def _characters(self, text: str) -> None:
         if self._open:

@@ -61,10 +61,10 @@ def reject_faults(row: PlannedRow) -> Sequence[Fault]:
 
 
 # What a spreadsheet may take for the beginning of a formula (OWASP, "CSV Injection"), full-width forms included. Where
-# the list separator is ";" a comma-separated line is opened as one text that is split at each ";", TAB and line break,
-# whatever the quotes: so a formula must not begin after those either.
-_FORMULA: Final = re.compile(r"^(?=[\t\r]|\s*[=+\-@＝＋－＠])|(?<=[;\t\r\n])(?= *[=+\-@＝＋－＠])")
-_QUOTED: Final = re.compile(r'[",\r\n]')
+# the list separator is not a comma, a line is opened as one text that is split at each separator and line break,
+# whatever the quotes: so a formula must not begin after any of those either, nor after a quote that then opens a cell.
+_FORMULA: Final = re.compile(r"""(?:^|(?<=[;,|\t\r\n]))(?=[\s"]*[=+\-@＝＋－＠])|^(?=[\t\r])""")
+_QUOTED: Final = re.compile(r'[",;|\t\r\n]')
 
 
 def _cell(value: str | int) -> str:

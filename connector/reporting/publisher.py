@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -12,11 +13,13 @@ from connector.reporting.causes import FAILURES
 from connector.reporting.csv_files import outcomes_csv, rejects_csv
 from connector.reporting.page import PAGE_LINES, html
 from connector.reporting.run_so_far import RunSoFar, readable_plan
-from connector.reporting.summary_file import parse_summary, summary_json
+from connector.reporting.summary_file import is_newer, parse_summary, summary_json
 from connector.vocabulary.errors import Conflict, ConnectorError, Fault, StateUnusable, Unusable
-from connector.vocabulary.order import landing
+from connector.vocabulary.order import RunKey, landing
 from connector.vocabulary.run import Decision, PlannedRow, Problem, ProblemCode, Run, State, Times
 from connector.vocabulary.summary import Outcomes, Rows, Summary, SummaryDrop
+
+log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -35,6 +38,9 @@ class Publisher:
         summary = so_far.summary()
         name = run.id
         found = self._store.summary(run.feed, f"{name}.json")
+        if found is not None and is_newer(found[0]):
+            log.error("run is damaged", extra={"feed": run.feed, "run": run.id})
+            return summary
         if found is not None and not run.state.final:
             with suppress(ConnectorError):
                 earlier = parse_summary(found[0])
@@ -59,7 +65,7 @@ class Publisher:
         store.put_summary(run.feed, f"{name}.html", page.encode(), "text/html; charset=utf-8")
         data = summary_json(summary, failures=failures)
         store.put_summary(run.feed, f"{name}.json", data, "application/json")
-        self._put_latest(run, data)
+        self._put_latest((run.feed, run.id), data)
         return summary
 
     def publish_damage(self, feed: str, run_id: str, error: StateUnusable) -> None:
@@ -70,6 +76,8 @@ class Publisher:
         fault = error.faults[0]
         problem = Problem(code=ProblemCode.DAMAGED, message=f"{error.name} {fault.message}", advice=fault.advice)
         found = self._store.summary(feed, f"{run_id}.json")
+        if found is not None and is_newer(found[0]):
+            return
         try:
             before = parse_summary(found[0]) if found else _unknown(feed, run_id)
         except Unusable:
@@ -81,19 +89,21 @@ class Publisher:
         self._store.put_summary(feed, f"{run_id}.html", page.encode(), "text/html; charset=utf-8")
         data = summary_json(summary)
         self._store.put_summary(feed, f"{run_id}.json", data, "application/json")
+        self._put_latest((feed, run_id), data)
 
-    def _put_latest(self, run: Run, data: bytes) -> None:
+    def _put_latest(self, key: RunKey, data: bytes) -> None:
         """`latest.json` is the summary of the drop that landed last, whichever run was written last."""
+        feed, run_id = key
         for _ in range(3):
-            found = self._store.summary(run.feed, "latest.json")
+            found = self._store.summary(feed, "latest.json")
             if found is not None:
+                if is_newer(found[0]):
+                    return
                 with suppress(ConnectorError):
-                    if parse_summary(found[0]).run > run.id:
+                    if parse_summary(found[0]).run > run_id:
                         return
             with suppress(Conflict):
-                self._store.put_summary(
-                    run.feed, "latest.json", data, "application/json", etag=found[1] if found else ""
-                )
+                self._store.put_summary(feed, "latest.json", data, "application/json", etag=found[1] if found else "")
                 return
 
     def _rejects(self, so_far: RunSoFar, limit: int = 0) -> Iterator[PlannedRow]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from connector.outside.store import Store
 from connector.reporting.outcomes import SentPerson, count_outcomes, count_rows, endings, quiet_since
+from connector.vocabulary.clock import NEGLIGIBLE, Clocks
 from connector.vocabulary.errors import StateUnusable
 from connector.vocabulary.event import Event
 from connector.vocabulary.run import Decision, Ending, PlannedRow, Receipt, Run, State
@@ -45,13 +46,17 @@ class RunSoFar:
         """Reads what storage holds beside `run`, whose ETag is only needed by who will save it."""
         damage: list[str] = []
         people: dict[str, SentPerson] = {}
-        rows = 0
-        for row in readable_plan(store, run):
-            rows += 1
-            if row.decision is Decision.SEND:
-                people[row.external_id] = SentPerson(row.row, row.request)
+        rows, whole = 0, True
+        try:
+            for row in store.read_plan(run):
+                rows += 1
+                if row.decision is Decision.SEND:
+                    people[row.external_id] = SentPerson(row.row, row.request)
+        except StateUnusable:
+            # Its checksum comes last: every row may have been read, and one of them wrong.
+            whole = False
         planned = sum((run.rows or {}).values())
-        if run.requests and rows != planned:
+        if run.requests and (rows != planned or not whole):
             damage.append(_PLAN.format(run=run, rows=rows, planned=planned))
         receipts = store.receipts(run)
         if run.times.sent is not None and (lost := run.requests - len(receipts)) > 0:
@@ -84,12 +89,22 @@ class RunSoFar:
         receipt = self.receipts.get(sent.request) if sent else None
         return receipt.accepted if receipt and not receipt.lost_person(person) else None
 
-    def silent_for(self, span: timedelta, now: datetime) -> bool:
-        """All is sent, and the log has said nothing of this run for so long."""
+    def quiet_since(self, clocks: Clocks) -> datetime | None:
+        """When the log last said something of this run, or everything was sent; None where no clock can tell."""
         sent = self.run.times.sent
         if self.run.state is not State.SETTLING or sent is None:
-            return False
-        return now - quiet_since(sent, self.endings()) >= span
+            return None
+        # When sending ended is told by the clock of whoever sent; when Entra had the people, by Graph's. What is yet to
+        # come was told by a clock that was ahead.
+        accepted = [receipt.accepted for receipt in self.receipts.values()]
+        known = [*(at for at in accepted if at <= clocks.latest), *([sent] if sent <= clocks.now + NEGLIGIBLE else [])]
+        heard = [ending for ending in self.endings() if ending.at and ending.at <= clocks.latest]
+        return quiet_since(max(known), heard) if known else None
+
+    def silent_for(self, span: timedelta, clocks: Clocks) -> bool:
+        """All is sent, and by either clock the log has said nothing of this run for so long."""
+        quiet = self.quiet_since(clocks)
+        return quiet is not None and clocks.earliest - quiet >= span
 
     def outcomes(self) -> Outcomes:
         closing = self.run.state is State.SETTLED

@@ -75,6 +75,15 @@ def parse_summary(data: bytes) -> Summary:
     return summary
 
 
+def is_newer(data: bytes) -> bool:
+    """Whether a newer version wrote this summary: it is left alone."""
+    try:
+        schema = json.loads(data)["schema"]
+    except (ValueError, TypeError, KeyError):
+        return False
+    return isinstance(schema, int) and schema > SCHEMA
+
+
 @cache
 def _adapter() -> TypeAdapter[Summary]:
     # Whoever only writes summaries should not pay for the import, and nobody twice for the schema.

@@ -22,9 +22,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from connector.sandbox.bulk import InvalidBulk, operations
-from connector.sandbox.connection import Connection, half
+from connector.sandbox.connection import Connection, flood, half
 from connector.sandbox.entra import Entra, Job
-from connector.sandbox.events import iso
+from connector.sandbox.events import iso, odd_entries
 from connector.sandbox.faults import Action, Endpoint, Rule, Schedule
 from connector.sandbox.odata import InvalidQuery, LogPages, parse_query
 from connector.sandbox.report import Report, Seen
@@ -178,6 +178,10 @@ class SandboxApp:
             case Action.HALF:
                 connection.end_with(half(_raw(response)))
                 await _gone(request.receive)
+            case Action.DRIP:
+                assert rule is not None
+                seen.status = response.status_code
+                await _drip(response, lambda: hold(rule.seconds), request.receive, send)
             case _:
                 seen.status = response.status_code
                 await response(request.scope, request.receive, send)
@@ -196,6 +200,11 @@ class SandboxApp:
             response = self._refuse(refusal, headers)
         if rule and rule.do is Action.STATUS_AFTER:
             return self._scripted(rule, headers)
+        if rule and rule.do is Action.FLOOD:
+            coding = {"content-encoding": "gzip"}
+            response = Response(flood(rule.size), response.status_code, coding, "application/json")
+        if rule and rule.do is Action.ODD_DATE:
+            headers = {**headers, "date": self._scripted_date(rule.date)}
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         return response
@@ -327,6 +336,8 @@ class SandboxApp:
             answer["@odata.nextLink"] = f"{call.base}{call.request.url.path}?{text}"
         if call.rule is not None and call.faulted(Action.ODD_LOCATION):
             answer["@odata.nextLink"] = call.rule.location
+        if call.faulted(Action.ODD_ENTRIES):
+            answer["value"] = [*odd_entries(entries[0].event if entries else {}), *answer["value"]]
         return _json(200, answer)
 
     def _authorize(self, call: Call, roles: frozenset[str]) -> None:
@@ -377,14 +388,15 @@ class SandboxApp:
 
     def _scripted(self, rule: Rule, headers: Mapping[str, str]) -> Response:
         phrase = _phrase(rule.status)
-        extra = {}
-        ahead = re.fullmatch(r"date([+-]\d+)", rule.retry_after)
-        if ahead:
-            extra = {"retry-after": self._http_date(int(ahead[1]))}
-        elif rule.retry_after:
-            extra = {"retry-after": rule.retry_after}
+        extra = {"retry-after": self._scripted_date(rule.retry_after)} if rule.retry_after else {}
+        if rule.body:
+            return Response(rule.body, rule.status, {**headers, **extra}, "application/json")
         code = rule.code or phrase.title().replace(" ", "")
         return self._refuse(Refusal(rule.status, code, f"{phrase} (by script)", extra), headers)
+
+    def _scripted_date(self, text: str) -> str:
+        ahead = re.fullmatch(r"date([+-]\d+)", text)
+        return self._http_date(int(ahead[1])) if ahead else text
 
     def _refuse(self, refusal: Refusal, headers: Mapping[str, str]) -> Response:
         error = {
@@ -425,6 +437,16 @@ def _hold_of(clock: Clock, connection: Connection) -> Callable[[float], Awaitabl
     # A virtual clock stands still while a client waits on a real socket, unless it is told that the server sleeps.
     hold = getattr(clock, "hold", None)
     return hold if hold is not None and connection.remote else clock.sleep
+
+
+async def _drip(response: Response, rest: Callable[[], Awaitable[None]], receive: Receive, send: Send) -> None:
+    """The head at once and then a byte at a time, until the end or until nobody listens any more."""
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    for byte in bytes(response.body):
+        if await _hold_unless_gone(rest(), receive):
+            return
+        await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
+    await send({"type": "http.response.body"})
 
 
 async def _gone(receive: Receive) -> None:

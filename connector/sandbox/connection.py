@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import zlib
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -53,6 +54,13 @@ def half(answer: bytes) -> bytes:
     """
     head, blank, body = answer.partition(b"\r\n\r\n")
     return head + blank + body[: len(body) // 2] if body else answer[:10]
+
+
+def flood(mebibytes: int) -> bytes:
+    """So many MiB of spaces in gzip, a thousandth of it long."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    spaces = b" " * 2**20
+    return b"".join([*(packer.compress(spaces) for _ in range(mebibytes)), packer.flush()])
 
 
 class ConnectionProtocol(H11Protocol):

@@ -51,6 +51,31 @@ def values_of(event: Mapping[str, Any]) -> Values:
     return tuple(value(path) for path in PROPERTIES)
 
 
+_ODD_TIMES: tuple[Any, ...] = (
+    "9999-12-31T23:59:59.9999999-14:00",
+    "9998-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "-271821-04-20T00:00:00Z",
+    "\u0662\u0660\u0662\u0666-01-05T08:00:00Z",
+    "soon",
+    "",
+    -1,
+    1e300,
+    None,
+    [],
+)
+
+
+def odd_entries(event: Event) -> list[Any]:
+    """What cannot be an entry of the log. Each would be the last word about the event's person: a failure."""
+    failed = event | {"provisioningStatusInfo": {"status": "failure", "errorInformation": None}}
+    nested: Any = "odd"
+    for _ in range(200):
+        nested = [nested]
+    odd = [failed | {"id": f"odd-{number}", "activityDateTime": at} for number, at in enumerate(_ODD_TIMES)]
+    return [*odd, *(failed | {"id": value} for value in ("", None, nested, "x" * 1000)), "odd", 7, nested, None]
+
+
 TimedEvent = tuple[datetime, Event]
 """An event with the exact time that its `activityDateTime` gives in whole seconds."""
 

@@ -49,6 +49,14 @@ class Action(enum.StrEnum):
     """Processed; the 202 has no Location header."""
     ODD_LOCATION = "odd-location"
     """Processed; the 202's Location (or the log's nextLink) is `location`."""
+    ODD_DATE = "odd-date"
+    """Processed; the Date header is `date`."""
+    ODD_ENTRIES = "odd-entries"
+    """Processed; the log's page begins with entries that cannot be: no id, times of no calendar, values of no kind."""
+    DRIP = "drip"
+    """Processed; of the answer's body comes a byte each `seconds`."""
+    FLOOD = "flood"
+    """Processed; in place of the answer's body come `size` MiB, compressed to a thousandth whatever was asked for."""
     EXPIRED_TOKEN = "expired-token"
     """The token handed out has expired, though its `expires_on` says otherwise."""
     REVOKE = "revoke"
@@ -74,7 +82,8 @@ class Rule:
     `calls` are inclusive ranges of call numbers, counted from 1 among the calls that these select; `every` is "each
     n-th"; `probability` is drawn once a call from the schedule's seed; `after` and `before` are seconds since the
     schedule began; `times` is how often the rule fires at most.
-    `retry_after` goes out as it is: seconds, an HTTP date or nonsense; `date+N` is the HTTP date N seconds ahead.
+    `retry_after` goes out as it is: seconds, an HTTP date or nonsense; `date+N` is the HTTP date N seconds ahead. So
+    does `date`. `body` is what a scripted status is answered with in place of Graph's error.
     """
 
     on: Endpoint
@@ -93,6 +102,9 @@ class Rule:
     seconds: float = 30.0
     location: str = ""
     code: str = ""
+    body: str = ""
+    date: str = ""
+    size: int = 1024
 
     def selects(self, on: Endpoint, method: str, path: str, headers: Iterable[tuple[str, str]]) -> bool:
         if self.on is not on or self.method not in ("", method) or re.search(self.path, path) is None:
@@ -273,4 +285,7 @@ _READERS: Mapping[str, Any] = {
     "seconds": _seconds,
     "location": str,
     "code": str,
+    "body": str,
+    "date": str,
+    "size": _whole,
 }

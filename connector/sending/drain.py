@@ -55,7 +55,6 @@ REMAKES = 5
 # A request that fails so often in a row is left in the spool: the next tick is the longer wait.
 ATTEMPTS = 6
 
-
 _UNFORESEEN = "bulk request {number} of runs/{run.feed}/{run.id} made the connector fail ({error})"
 _REPORT = "please report it with this message; the next tick tries it again, and other feeds are not held up by it"
 _RECEIPTS = (
@@ -219,7 +218,8 @@ class Drain:
             # The index lags where a process died between the two.
             await asyncio.to_thread(self._store.index.note, run)
             return None
-        last_problem_code = run.problem.code if run.problem else ""
+        if self._keeps_waiting(run):
+            return None
         known = await asyncio.to_thread(self._store.receipts, run, unfinished=True)
         path = run.upload_path
         if not known:
@@ -239,15 +239,9 @@ class Drain:
         left = deque(number for number in spooled if number not in receipts and number <= run.requests)
         missing = sorted(set(range(1, run.requests + 1)) - receipts.keys() - set(left))
         problem = await job_problem(self._graph, path.rpartition("/")[0])
-        in_doubt_since = run.in_doubt_since
-        noted = replace(run, problem=problem, in_doubt_since=in_doubt_since or (self._graph.now() if left else None))
-        if noted != run:
-            run = noted
-            with suppress(Conflict):
-                etag = await asyncio.to_thread(self._store.save_run, run, etag)
-        span = telemetry.begin("send", feed=feed, run=run_id)
         return RunUnderWay(
-            run,
+            replace(run, problem=problem),
+            found[0],
             etag,
             path,
             index,
@@ -255,10 +249,29 @@ class Drain:
             left,
             begun,
             missing=missing,
-            last_problem_code=last_problem_code,
-            span=span,
-            in_doubt_since=in_doubt_since,
+            last_problem=run.problem,
+            span=telemetry.begin("send", feed=feed, run=run_id),
+            in_doubt_since=run.in_doubt_since,
         )
+
+    def _keeps_waiting(self, run: Run) -> bool:
+        """Whether nothing of this run is tried now, and it says so already: that costs no more than having read it."""
+        if (pause := self._gate.used_up()) and run.problem == pause.problem:
+            self._gate.end(pause)
+            return True
+        # One request finds out whether the outage is over, and it is another run's.
+        return bool(self._gate.outage and self._feeds and run.problem and run.problem.code is ProblemCode.OUTAGE)
+
+    async def _note_begun(self, under_way: RunUnderWay) -> None:
+        """Before the first call: from now on Entra may have any request, and nobody reads the run as it was."""
+        async with under_way.noting:
+            saved = under_way.saved
+            if saved.in_doubt_since is not None and saved.upload_path == under_way.path:
+                return
+            since = saved.in_doubt_since or self._graph.now()
+            under_way.run = under_way.saved = replace(under_way.run, in_doubt_since=since)
+            with suppress(Conflict):
+                under_way.etag = await asyncio.to_thread(self._store.save_run, under_way.run, under_way.etag)
 
     def _planned_bodies(self, run: Run) -> list[PlannedBody]:
         """How many people each body has, and what `intact` knows it by: "" when the index and the plan are gone."""
@@ -323,6 +336,9 @@ class Drain:
             if body is None or not intact(body, expected):
                 under_way.missing.append(number)
                 return
+            if pause := self._gate.used_up():
+                self._gate.stop(pause)
+            await self._note_begun(under_way)
             receipt = await self._deliver(under_way, number, people or people_in(body), body)
             under_way.in_doubt[number] = receipt.accepted
             await self._keep_receipt(under_way, receipt)
@@ -448,7 +464,7 @@ class Drain:
                 return
         self._moved.add((run.feed, run.id))
         times = replace(run.times, sent=self._clock.now())
-        apart = run.receipts_apart or under_way.receipts_apart
+        apart = await asyncio.to_thread(self._store.has_receipts_apart, run)
         done = replace(run, state=State.SETTLING, times=times, in_doubt_since=None, receipts_apart=apart)
         with suppress(Conflict):
             await asyncio.to_thread(partial(self._store.save_run, done, under_way.etag, moved=True))
@@ -457,7 +473,7 @@ class Drain:
     async def _save_problems(self) -> None:
         """Says in every run that has to wait why it does."""
         for under_way in self._feeds.values():
-            if not under_way.idle:
+            if under_way.problem or not under_way.idle:
                 problem = under_way.problem or (self._gate.pause.problem if self._gate.pause else None)
                 noted = replace(
                     under_way.run,
@@ -465,18 +481,19 @@ class Drain:
                     in_doubt_since=under_way.left_in_doubt(),
                     receipts_apart=under_way.run.receipts_apart or under_way.receipts_apart,
                 )
-                with suppress(ConnectorError):
-                    await self._save_problem(under_way.run, under_way.etag, noted, under_way.last_problem_code)
+                if noted != under_way.saved:
+                    with suppress(ConnectorError):
+                        await self._save_problem(under_way, noted)
 
-    async def _save_problem(self, run: Run, etag: str, noted: Run, last_problem_code: str) -> None:
-        self._moved.add((run.feed, run.id))
-        if noted != run:
-            problem = noted.problem
-            # Once, and not at every tick; that a quota frees up at another time than it seemed is in the summary.
-            if problem and problem != run.problem and problem.code != last_problem_code:
-                log.warning("run waits", extra={"feed": run.feed, "run": run.id, "code": problem.code})
-            with suppress(Conflict):
-                await asyncio.to_thread(self._store.save_run, noted, etag)
+    async def _save_problem(self, under_way: RunUnderWay, noted: Run) -> None:
+        problem, last = noted.problem, under_way.last_problem
+        if problem != last:
+            self._moved.add((noted.feed, noted.id))
+        # Once, and not at every tick; that a quota frees up at another time than it seemed is in the summary.
+        if problem and problem != under_way.run.problem and problem.code != (last.code if last else ""):
+            log.warning("run waits", extra={"feed": noted.feed, "run": noted.id, "code": problem.code})
+        with suppress(Conflict):
+            await asyncio.to_thread(self._store.save_run, noted, under_way.etag)
 
 
 def _log_failed(feed: str, run_id: str, error: Exception) -> None:

@@ -13,8 +13,8 @@ from connector.outside.graph import Accepted, Graph, Throttled
 from connector.outside.retries import LONGEST_WAIT
 from connector.outside.settings import Settings
 from connector.outside.store import Store
-from connector.sending.ledger import Ledger
-from connector.sending.pause import LEASE_LOST, LONGEST_QUOTA_WAIT, TIME_IS_UP, Pause, quota_problem
+from connector.sending.ledger import LONGEST_QUOTA_WAIT, Ledger
+from connector.sending.pause import LEASE_LOST, TIME_IS_UP, Pause, quota_problem
 from connector.sending.window import Window
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Conflict
@@ -77,6 +77,16 @@ class Gate:
         self._ledger.outage = self._ledger.outage or self._clock.now()
         self.stop(Pause(Problem(code=ProblemCode.OUTAGE, message=message, advice="nothing: every tick tries again")))
 
+    def used_up(self) -> Pause | None:
+        """What the next call would end sending with, where the quota leaves none."""
+        now, quota = self._graph.clocks().now, self._settings.send_quota
+        until = self._ledger.refused_until(now)
+        if until is None:
+            if self._made < self._set_aside or self._ledger.left(now, quota):
+                return None
+            until = self._ledger.frees_at(now, quota)
+        return Pause(quota_problem(until))
+
     async def wait_for_turn(self) -> None:
         """Waits for the window, in the order of asking. Raises Pause when the time, the quota or the lease is up."""
         async with self._in_order:
@@ -119,7 +129,7 @@ class Gate:
         wait = error.wait if error.wait is not None else window
         # Windows went by, and not one call went through: it is the quota, whatever Retry-After says.
         if wait > LONGEST_THROTTLE or now - self._throttled_since > max(3 * window, 15.0):
-            until = self._clock.now() + min(timedelta(seconds=max(wait, 60.0)), LONGEST_QUOTA_WAIT)
+            until = self._graph.clocks().now + min(timedelta(seconds=max(wait, 60.0)), LONGEST_QUOTA_WAIT)
             self._ledger.quota_until = until
             self.stop(Pause(quota_problem(until)))
         self._window.throttled(now, max(wait, 0.1))
@@ -127,17 +137,13 @@ class Gate:
 
     async def _reserve_calls(self) -> None:
         """Counts a call before it is made, a window's worth at a time, so that a crash forgets none."""
-        now = self._clock.now()
-        if self._ledger.quota_until is not None:
-            if now < self._ledger.quota_until:
-                self.stop(Pause(quota_problem(self._ledger.quota_until)))
-            self._ledger.quota_until = None
+        if pause := self.used_up():
+            self.stop(pause)
+        self._ledger.quota_until = None
         if self._made < self._set_aside:
             return
-        quota = self._settings.send_quota
-        block = min(self._settings.send_limit.calls, self._ledger.left(now, quota))
-        if not block:
-            self.stop(Pause(quota_problem(self._ledger.frees_at(now, quota))))
+        now = self._clock.now()
+        block = min(self._settings.send_limit.calls, self._ledger.left(now, self._settings.send_quota))
         self._minute = self._ledger.set_aside(now, block)
         self._set_aside += block
         try:
@@ -151,7 +157,7 @@ class Gate:
         if self._made:
             windows = 1 + (self._clock.monotonic() - self._begun) / limit.seconds
             telemetry.measure("connector.window.use", round(self._made / (windows * limit.calls), 3))
-        left = self._ledger.left(self._clock.now(), self._settings.send_quota)
+        left = self._ledger.left(self._graph.clocks().now, self._settings.send_quota)
         telemetry.measure("connector.quota.left", left)
 
     def close(self) -> None:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 
+from connector.outside.store import UPLINK, newer
+from connector.vocabulary import plausible
+from connector.vocabulary.errors import StateUnusable
 from connector.vocabulary.limits import Limit
+
+LEDGER_SCHEMA = 1
+SKEW = timedelta(hours=1)
+"""What an instance whose clock is ahead by more has counted or noted is of no time that will come: it is ignored."""
+LONGEST_QUOTA_WAIT = timedelta(hours=1)
+"""Retry-After says when to ask again, not how long to trust it: an absurd value must not silence the connector."""
+MOST_CALLS = 1_000_000
+"""No minute has more."""
 
 
 @dataclass(slots=True)
@@ -21,28 +33,61 @@ class Ledger:
     calls: dict[int, int] = field(default_factory=dict)
     quota_until: datetime | None = None
     outage: datetime | None = None
+    ignored: int = field(default=0, compare=False)
+    """How much of what was read cannot be, and does not count."""
 
     @classmethod
     def parse(cls, data: bytes) -> Ledger:
-        """A ledger that is damaged counts as empty: Graph keeps its own count, and says 429."""
+        """What is damaged counts as nothing: Graph keeps its own count, and says 429.
+
+        Raises StateUnusable for a newer version's.
+        """
         try:
-            found = orjson.loads(data)
-            return cls(
-                calls={int(minute): int(calls) for minute, calls in found.get("calls", {}).items()},
-                quota_until=_moment(found.get("quota_until")),
-                outage=_moment(found.get("outage")),
-            )
-        except (ValueError, AttributeError, TypeError):
-            return cls()
+            found = orjson.loads(data) if data.strip() else {}
+        except orjson.JSONDecodeError:
+            found = None
+        if not isinstance(found, dict):
+            return cls(ignored=1)
+        schema = found.get("schema", LEDGER_SCHEMA)
+        if isinstance(schema, int) and schema > LEDGER_SCHEMA:
+            raise StateUnusable(f"runs/{UPLINK}", [newer(schema)])
+        ledger = cls()
+        calls = found.get("calls", {})
+        for minute, count in calls.items() if isinstance(calls, dict) else [(None, calls)]:
+            number = _minute_of(minute)
+            if number is not None and type(count) is int and 0 <= count <= MOST_CALLS:
+                ledger.calls[number] = count
+            else:
+                ledger.ignored += 1
+        ledger.quota_until = ledger._moment(found.get("quota_until"))
+        ledger.outage = ledger._moment(found.get("outage"))
+        return ledger
+
+    def _moment(self, value: Any) -> datetime | None:
+        at = plausible.moment(value)
+        self.ignored += value is not None and at is None
+        return at
 
     def dump(self) -> bytes:
         # Sorted, so that the same calls are the same bytes: the uplink writes a ledger only when it has changed.
-        return orjson.dumps(self, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)
+        document = {
+            "schema": LEDGER_SCHEMA,
+            "calls": self.calls,
+            "quota_until": self.quota_until,
+            "outage": self.outage,
+        }
+        option = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+        return orjson.dumps(document | {"calls": dict(sorted(self.calls.items()))}, option=option)
+
+    def refused_until(self, now: datetime) -> datetime | None:
+        """Until when Graph is not to be asked, by its own word; None also for a word that it cannot have given."""
+        until = self.quota_until
+        return until if until and now < until <= now + LONGEST_QUOTA_WAIT + SKEW else None
 
     def used(self, now: datetime, quota: Limit) -> int:
         """Calls in the window that ends now. A minute counts until its last second has left the window."""
-        oldest = _minute(now - timedelta(seconds=quota.seconds))
-        self.calls = {minute: calls for minute, calls in self.calls.items() if minute >= oldest}
+        oldest, newest = _minute(now - timedelta(seconds=quota.seconds)), _minute(now + SKEW)
+        self.calls = {minute: calls for minute, calls in self.calls.items() if oldest <= minute <= newest}
         return sum(self.calls.values())
 
     def left(self, now: datetime, quota: Limit) -> int:
@@ -74,5 +119,6 @@ def _minute(now: datetime) -> int:
     return int(now.timestamp()) // 60
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _minute_of(text: object) -> int | None:
+    good = isinstance(text, str) and len(text) <= 12 and text.isascii() and text.isdecimal()
+    return int(str(text)) if good else None

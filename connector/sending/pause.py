@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from connector.vocabulary.run import Problem, ProblemCode
-
-# Retry-After says when to ask again, not how long to trust it: an absurd value must not silence the connector.
-LONGEST_QUOTA_WAIT = timedelta(hours=1)
 
 
 class Pause(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,8 @@ class RunUnderWay:
     """One run under way: what is left of it, and what is known of its bodies."""
 
     run: Run
+    saved: Run
+    """As it is in storage, with this ETag."""
     etag: str
     path: str
     index: list[PlannedBody]
@@ -26,10 +29,11 @@ class RunUnderWay:
     missing: list[int] = field(default_factory=list)
     turn: int = 0
     problem: Problem | None = None
-    last_problem_code: str = ""
+    last_problem: Problem | None = None
     receipts_apart: bool = False
     sent: int = 0
     span: telemetry.Span = field(default_factory=lambda: telemetry.NO_SPAN)
+    noting: asyncio.Lock = field(default_factory=asyncio.Lock)
     in_doubt_since: datetime | None = None
     """Of whatever has no receipt: an earlier sender was ended, and nobody knows what it had sent by then."""
     in_doubt: dict[int, datetime] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from connector.sending.gate import Gate
 from connector.sending.ledger import Ledger
 from connector.sending.window import Window
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Conflict, ConnectorError
+from connector.vocabulary.errors import Conflict, ConnectorError, StateUnusable
 from connector.vocabulary.run import Run, State
 
 log = logging.getLogger(__name__)
@@ -85,11 +85,19 @@ class Uplink:
     @asynccontextmanager
     async def _open_gate(self, lease: Lease, until: float) -> AsyncIterator[Gate]:
         data, age = await asyncio.to_thread(self._store.ledger)
-        ledger = Ledger.parse(data)
+        try:
+            ledger = Ledger.parse(data)
+        except StateUnusable:
+            with suppress(ConnectorError):
+                await asyncio.to_thread(lease.release)
+            raise
+        if ledger.ignored:
+            log.warning("ledger damaged", extra={"ignored": ledger.ignored})
         window = Window(self._settings.send_limit)
         if age <= self._settings.send_limit.seconds + 1:
-            # The last sender's final calls may still be in the server's window.
-            window.assume(ledger.used(self._clock.now(), self._settings.send_quota), self._clock.monotonic())
+            # The last sender's final calls may still be in the server's window. Whatever their minutes say: as long as
+            # Graph has not answered, no clock is known that they could be counted by.
+            window.assume(sum(ledger.calls.values()), self._clock.monotonic())
         gate = Gate(
             self._store,
             self._graph,

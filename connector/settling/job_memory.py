@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import orjson
 
+from connector.vocabulary import plausible
 from connector.vocabulary.event import Event
 
 SCHEMA = 1
@@ -55,9 +56,9 @@ class JobMemory:
 
 
 def _moment(text: str | None) -> datetime | None:
-    moment = datetime.fromisoformat(text) if text else None
-    if moment is not None and moment.tzinfo is None:
-        raise ValueError("no offset")
+    moment = plausible.moment(text)
+    if text and moment is None:
+        raise ValueError("no time")
     return moment
 
 

@@ -8,6 +8,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,19 +16,29 @@ import tenacity
 
 from connector.outside import telemetry
 from connector.outside.graph import Graph
+from connector.outside.provisioning_log import AHEAD
 from connector.outside.retries import retrying
+from connector.outside.run_index import Index
 from connector.outside.settings import Settings
-from connector.outside.store import Store
+from connector.outside.store import Store, missing_run
 from connector.provisioning.job_status import job_problem
 from connector.reporting.causes import FAILURES
-from connector.reporting.outcomes import belongs, first_accepted, poll_from, quiet_since
+from connector.reporting.outcomes import belongs, first_accepted, poll_from
 from connector.reporting.publisher import Publisher
 from connector.reporting.run_so_far import RunSoFar
 from connector.reporting.summary_file import TOP_CAUSES
 from connector.settling.job_memory import JobMemory, LogDigest, Polled
 from connector.settling.sharing import share_out
-from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Conflict, ConnectorError, Retryable, StateUnusable, Stopped, StorageDown
+from connector.vocabulary.clock import Clock, Clocks
+from connector.vocabulary.errors import (
+    Conflict,
+    ConnectorError,
+    Exceeded,
+    Retryable,
+    StateUnusable,
+    Stopped,
+    StorageDown,
+)
 from connector.vocabulary.event import Event
 from connector.vocabulary.lines import event_line
 from connector.vocabulary.order import RunKey
@@ -39,8 +50,10 @@ LOG_ATTEMPTS = 5
 
 SHARE_AFTER = timedelta(hours=1)
 """How long the log has to be silent until one change counts for two runs that had the person."""
-
-
+ENTRIES_A_PERSON = 20
+SPARE_ENTRIES = 1000
+"""A change gives two or three entries, and what failed is tried again a few times a day: a log that says more of a run
+has no end, and would not fit into memory."""
 SETTLE_TIME_LIMIT = timedelta(minutes=10)
 """How long one tick settles: jobs that it has not come to by then wait for the next."""
 MOST_KEPT = 5_000
@@ -65,7 +78,9 @@ class Poll:
     def add(self, page: Sequence[Event], *, keep: bool) -> None:
         for event in page:
             self.newest = max(self.newest, event.at)
-            self.digest.add(event)
+            # What was not asked for could be of any minute since 1970.
+            if self.start is not None and event.at >= self.start:
+                self.digest.add(event)
         self._kept_all = keep and self._kept_all and len(self.events) + len(page) <= MOST_KEPT
         self.events = [*self.events, *page] if self._kept_all else []
 
@@ -105,12 +120,13 @@ class Settler:
         jobs: dict[str, list[tuple[Run, str]]] = {}
         for key, state in sorted(index.open.items()):
             if state is not State.PLANNING:
-                found = await asyncio.to_thread(self._found, key, state)
+                found = await asyncio.to_thread(self._found, key, state, index)
                 if found is not None:
                     jobs.setdefault(found[0].upload_path, []).append(found)
         settled: list[Run] = []
         self._until = self._clock.monotonic() + SETTLE_TIME_LIMIT.total_seconds()
-        for path, runs in jobs.items():
+        # In any order: a job whose log takes all the time must not be the first one every time.
+        for path, runs in self._random.sample(list(jobs.items()), len(jobs)):
             if self._clock.monotonic() > self._until:
                 log.warning("settling out of time")
                 break
@@ -120,9 +136,11 @@ class Settler:
                 raise
             except Exception as error:
                 self._failed(error, runs[0][0].feed)
+        if jobs and (ahead := self._graph.clocks().ahead):
+            log.warning("clocks disagree", extra={"ahead": round(ahead.total_seconds())})
         return settled
 
-    def _found(self, key: RunKey, state: State | None) -> tuple[Run, str] | None:
+    def _found(self, key: RunKey, state: State | None, index: Index) -> tuple[Run, str] | None:
         """A run that waits for the log, and its ETag."""
         feed, run_id = key
         try:
@@ -133,6 +151,10 @@ class Settler:
             self._publisher.publish_damage(feed, run_id, error)
             return None
         if found is None:
+            # Somebody has deleted it, or its whole folder, as is advised where it is damaged: nobody waits for it.
+            log.error("run is damaged", extra={"feed": feed, "run": run_id})
+            self._publisher.publish_damage(feed, run_id, missing_run(key))
+            self._store.index.give_up(key, for_good=index.is_overtaken(key))
             return None
         run, etag = found
         if run.state is not state:
@@ -148,24 +170,30 @@ class Settler:
         job_id = job_path.rpartition("/")[2]
         memory = JobMemory.parse(await asyncio.to_thread(self._store.job_memory, job_id))
         poll = Poll()
-        if start := self._unchanged_since(memory, runs):
-            problem = await job_problem(self._graph, job_path)
-            settling = [run for run, _ in runs if run.state is State.SETTLING]
-            if all(run.problem == problem for run in settling):
+        problem: Problem | None = None
+        unchanged = self._unchanged_since(memory, runs)
+        if unchanged is not None and not unchanged:
+            # Entra has had nothing of them.
+            return [run for run, _ in runs]
+        if unchanged:
+            start = min(unchanged)
+            known = await job_problem(self._graph, job_path)
+            if all(run.problem == known for run, _ in runs if run.state is State.SETTLING):
                 with telemetry.span("poll", runs=len(runs)):
-                    said = await self._poll(job_id, start, poll)
-                if said is None and poll.digest.since(start) == memory.digest:
+                    problem = await self._poll(job_id, start, poll)
+                if problem is None and poll.digest.since(start) == memory.digest:
                     return [run for run, _ in runs]
         opened = [found for run, etag in runs if (found := await asyncio.to_thread(self._open, run, etag))]
-        starts = [start for each in opened if (start := self._start(each))]
-        problem = None
-        if starts:
+        starts = [first for each in opened if (first := self._start(each))]
+        # A log that could not be read is asked again by the next tick: it may have taken minutes to find out.
+        if starts and problem is None:
             if poll.start != min(starts) or not poll.complete:
                 poll = Poll()
                 with telemetry.span("poll", runs=len(runs)):
                     problem = await self._poll(job_id, min(starts), poll, opened)
             else:
-                self._give(poll.events, opened)
+                for each in opened:
+                    _take(_news(poll.events, each), each)
             if problem is None:
                 newest = max([poll.newest, min(starts)])
                 for each in opened:
@@ -183,43 +211,46 @@ class Settler:
         await asyncio.to_thread(self._remember, job_id, memory, opened, poll)
         return settled
 
-    def _unchanged_since(self, memory: JobMemory, runs: list[tuple[Run, str]]) -> datetime | None:
-        """From when on the log is to be read, where nothing but the log can say anything new of these runs."""
-        now = self._clock.now()
+    def _unchanged_since(self, memory: JobMemory, runs: list[tuple[Run, str]]) -> list[datetime] | None:
+        """From when on the log is to be read for each run that Entra has a part of; None where not only the log can say
+        anything new of them."""
+        clocks = self._graph.clocks()
         starts: list[datetime] = []
         for run, etag in runs:
             known = memory.runs.get(f"{run.feed}/{run.id}")
             if known is None or known.etag != etag or run.in_doubt_since is not None:
                 return None
-            if known.look_again is not None and now >= known.look_again:
+            # Later than any silence ends, nobody means to look again whose clock is right.
+            last = clocks.latest + max(SHARE_AFTER, self._settings.settle_deadline)
+            if known.look_again is not None and not clocks.earliest < known.look_again <= last:
                 return None
-            if start := poll_from(known.first, run.watermark, closing=False):
+            if start := poll_from(known.first, _read_until(run, clocks), closing=False):
                 starts.append(start)
-        return min(starts, default=None)
+        return starts
 
     def _remember(self, job_id: str, memory: JobMemory, opened: list[RunSoFar], poll: Poll) -> None:
         """Last of all: what is remembered is not looked at again."""
-        now = self._clock.now()
+        clocks = self._graph.clocks()
         runs: dict[str, Polled] = {}
         starts: list[datetime] = []
         for each in opened:
             if each.run.state.final or each.stale:
                 continue
             first = first_accepted(each.receipts)
-            runs[f"{each.run.feed}/{each.run.id}"] = Polled(each.etag, first, self._look_again(each, now))
-            if start := poll_from(first, each.run.watermark, closing=False):
+            runs[f"{each.run.feed}/{each.run.id}"] = Polled(each.etag, first, self._look_again(each, clocks))
+            if start := poll_from(first, _read_until(each.run, clocks), closing=False):
                 starts.append(start)
         digest = poll.digest.since(min(starts)) if starts and poll.start else ""
         changed = JobMemory(runs, digest)
         if changed != memory:
             self._store.put_job_memory(job_id, changed.dump())
 
-    def _look_again(self, opened: RunSoFar, now: datetime) -> datetime | None:
+    def _look_again(self, opened: RunSoFar, clocks: Clocks) -> datetime | None:
         if opened.run.state is not State.SETTLING or opened.run.times.sent is None:
             return None
-        quiet = quiet_since(opened.run.times.sent, opened.endings())
+        quiet = opened.quiet_since(clocks) or clocks.now
         spans = (SHARE_AFTER, self._settings.settle_deadline)
-        return min((quiet + span for span in spans if quiet + span > now), default=None)
+        return min((quiet + span for span in spans if quiet + span > clocks.earliest), default=None)
 
     def _open(self, run: Run, etag: str) -> RunSoFar | None:
         try:
@@ -237,28 +268,34 @@ class Settler:
         claimed: set[str] = set()
         if opened.receipts:
             for run_id in opened.run.beside:
-                found = self._store.run(opened.run.feed, run_id)
-                if found is not None and found[0].state is State.SETTLED:
-                    claimed |= {event.id for event, foreign in self._store.events(found[0])[0] if not foreign}
+                # A run that is damaged has claimed nothing that anybody could know of.
+                with suppress(StateUnusable):
+                    found = self._store.run(opened.run.feed, run_id)
+                    if found is not None and found[0].state is State.SETTLED:
+                        claimed |= {event.id for event, foreign in self._store.events(found[0])[0] if not foreign}
         return frozenset(claimed)
 
     def _start(self, opened: RunSoFar) -> datetime | None:
-        closing = opened.silent_for(self._settings.settle_deadline, self._clock.now())
-        return poll_from(first_accepted(opened.receipts), opened.run.watermark, closing=closing)
+        clocks = self._graph.clocks()
+        closing = opened.silent_for(self._settings.settle_deadline, clocks)
+        return poll_from(first_accepted(opened.receipts), _read_until(opened.run, clocks), closing=closing)
 
     async def _poll(
         self, job_id: str, start: datetime, poll: Poll, opened: list[RunSoFar] | None = None
     ) -> Problem | None:
         """Reads the job's log once for all its runs; gives them their events, or keeps these in `poll`."""
         poll.start = poll.newest = start
+        found: list[dict[str, Event]] = [{} for _ in opened or ()]
         try:
             # Report APIs allow few requests (docs/entra.md, "The log"): a page that is throttled is asked for again.
             async for page in self._graph.events(job_id, start, self._policy):
                 if self._clock.monotonic() > self._until:
                     raise Retryable("the provisioning log was not read to its end in time")
                 poll.add(page, keep=opened is None)
-                if opened is not None:
-                    self._give(page, opened)
+                for each, news in zip(opened or (), found, strict=True):
+                    news.update(_news(page, each))
+                    if len(each.events) + len(news) > ENTRIES_A_PERSON * len(each.people) + SPARE_ENTRIES:
+                        raise Exceeded(f"the provisioning log has more than {ENTRIES_A_PERSON} entries a person")
         except Stopped as error:
             poll.failed = True
             log.warning("log not readable", extra={"runs": len(opened or ())})
@@ -267,14 +304,10 @@ class Settler:
             poll.failed = True
             log.warning("log not reached", extra={"runs": len(opened or ())})
             return Problem(code=ProblemCode.LOG, message=str(error), advice="nothing: every tick tries again")
+        # Not before the log was read to its end: half of one says of nobody what it said last.
+        for each, news in zip(opened or (), found, strict=True):
+            _take(news, each)
         return None
-
-    def _give(self, events: Iterable[Event], opened: Iterable[RunSoFar]) -> None:
-        for event in events:
-            for each in opened:
-                if event.id not in each.events and belongs(event, each.people, each.receipts):
-                    each.events[event.id] = event
-                    each.fresh = True
 
     def _close(self, opened: RunSoFar, problem: Problem | None) -> Run:
         """Keeps what the poll brought; closes the run where everybody has an outcome, or the deadline has passed."""
@@ -285,7 +318,8 @@ class Settler:
         return run
 
     def _closed(self, opened: RunSoFar, problem: Problem | None) -> Run:
-        before, now = opened.saved, self._clock.now()
+        # After the poll: by the Date of the very answer that may have said nothing.
+        before, clocks = opened.saved, self._graph.clocks()
         run = opened.run
         if opened.fresh:
             lines = (event_line(event, foreign=event.id in opened.foreign) for event in opened.events.values())
@@ -294,13 +328,13 @@ class Settler:
             run = replace(run, problem=problem)
             # A log that cannot be read is not silent: nobody is unconfirmed before it has been asked.
             readable = problem is None or problem.code is not ProblemCode.LOG
-            overdue = readable and opened.silent_for(self._settings.settle_deadline, now)
-            opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, now))
+            overdue = readable and opened.silent_for(self._settings.settle_deadline, clocks)
+            opened.sharing = overdue or (readable and opened.silent_for(SHARE_AFTER, clocks))
             # Also those whom a lost plan no longer names.
             waiting = opened.outcomes().waiting > 0
             # Half a log says who was mentioned, and not what it said last, nor which of two runs it is about.
             if overdue or (readable and not waiting):
-                run = replace(run, state=State.SETTLED, times=replace(run.times, settled=now), problem=None)
+                run = replace(run, state=State.SETTLED, times=replace(run.times, settled=clocks.now), problem=None)
         opened.run = run
         # How far the log was read is told to nobody.
         if opened.sharing or replace(run, watermark=before.watermark) != before:
@@ -313,7 +347,7 @@ class Settler:
             opened.stale = True
             return run
         if run.state is State.SETTLED:
-            self._log_settled(opened, seconds=(now - run.times.landed).total_seconds())
+            self._log_settled(opened, seconds=(clocks.now - run.times.landed).total_seconds())
         return run
 
     def _log_settled(self, opened: RunSoFar, *, seconds: float) -> None:
@@ -342,3 +376,23 @@ class Settler:
                 "people failed",
                 extra={"feed": run.feed, "run": run.id, "outcome": kind, "code": code, "people": people},
             )
+
+
+def _read_until(run: Run, clocks: Clocks) -> datetime | None:
+    """How far the log was read for this run; None also where it is said to be further than there can be a log."""
+    known = run.watermark
+    return known if known is not None and known <= clocks.latest + AHEAD else None
+
+
+def _news(events: Iterable[Event], opened: RunSoFar) -> dict[str, Event]:
+    """Of these events, by id, those about a run that it does not have."""
+    return {
+        event.id: event
+        for event in events
+        if event.id not in opened.events and belongs(event, opened.people, opened.receipts)
+    }
+
+
+def _take(news: dict[str, Event], opened: RunSoFar) -> None:
+    opened.events |= news
+    opened.fresh = opened.fresh or bool(news)

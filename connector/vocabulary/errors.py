@@ -6,7 +6,8 @@ ConnectorError
 │   ├── DropUnusable    ... the drop as a whole
 │   └── StateUnusable   ... a blob of the connector's own state: damaged, or of a newer version
 ├── Retryable           the same call may go through later, after `wait` seconds
-│   └── StorageDown     ... when the storage account answers again, without which nothing can be done
+│   ├── StorageDown     ... when the storage account answers again, without which nothing can be done
+│   └── Exceeded        ... at the next tick: the answer was beyond a bound, and would be again
 ├── Refused             Entra answered 400: the request's content is at fault
 ├── Stopped             an administrator must act first (404, a token that cannot be had)
 │   ├── Forbidden       ... and grant a permission (403)
@@ -76,6 +77,10 @@ class Retryable(ConnectorError):
 
 class StorageDown(Retryable):
     """The storage account does not answer, or answers that it cannot."""
+
+
+class Exceeded(Retryable):
+    """An answer that is too large, too slow or without an end. Asked for again at once, it would be the same."""
 
 
 class Refused(ConnectorError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import orjson
 
+from connector.vocabulary import plausible
 from connector.vocabulary.errors import Fault
 from connector.vocabulary.event import Event
 from connector.vocabulary.run import Decision, PlannedRow
@@ -71,8 +71,10 @@ def event_line(event: Event, *, foreign: bool = False) -> bytes:
 
 
 def parse_event_line(line: bytes) -> tuple[Event, bool]:
-    """The inverse of `event_line`: the event, and whether it is foreign."""
+    """The inverse of `event_line`: the event, and whether it is foreign. Raises ValueError for an impossible time."""
     data = orjson.loads(line)
-    data["at"] = datetime.fromisoformat(data["at"])
+    data["at"] = plausible.moment(data["at"])
+    if data["at"] is None:
+        raise ValueError("an event without a time")
     foreign = data.pop("foreign", False)
     return Event(**{"action": "", "status": "", **data}), foreign

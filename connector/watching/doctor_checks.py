@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from connector.mapping import LoadedFeed
-from connector.outside.graph import Graph, JobStatus, ahead_of
+from connector.outside.graph import Graph, JobStatus
 from connector.outside.keys import KEY_VAULT, Secrets
 from connector.outside.probe import StorageProbe
 from connector.outside.retries import retrying
@@ -27,6 +27,7 @@ from connector.planning.feeds import Feeds
 from connector.provisioning import job_status as jobs
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import Forbidden, Refused, Retryable, StorageDown
+from connector.vocabulary.plausible import ahead_of
 from connector.watching.doctor_report import DoctorReport, code_version, identity_of
 from connector.watching.findings import Finding, Result, skew, tried
 from connector.watching.permissions import PERMISSIONS, permissions

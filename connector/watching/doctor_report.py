@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import orjson
 
 import connector
 from connector.outside.settings import Settings
+from connector.vocabulary import plausible
 from connector.watching.findings import Finding, Result
 
 GOOD_FOR = timedelta(hours=24)
@@ -42,8 +43,11 @@ class DoctorReport:
         """None for what is none: it is written anew then."""
         try:
             document = orjson.loads(data or b"")
+            at = plausible.moment(document["at"])
+            if at is None:
+                return None
             return cls(
-                at=datetime.fromisoformat(document["at"]).astimezone(UTC),
+                at=at,
                 version=document["version"],
                 identity=document["identity"],
                 checks=tuple(

@@ -94,8 +94,7 @@ class Quota:
 
     @classmethod
     def of(cls, ledger: Ledger, limit: Limit, now: datetime) -> Quota:
-        refused = ledger.quota_until is not None and now < ledger.quota_until
-        return cls(limit=limit.calls, left=0 if refused else ledger.left(now, limit))
+        return cls(limit=limit.calls, left=0 if ledger.refused_until(now) else ledger.left(now, limit))
 
     @property
     def used_percent(self) -> float:

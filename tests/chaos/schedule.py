@@ -268,7 +268,7 @@ def _upload_fault(source: random.Random, end: float) -> Happening:
 def _log_fault(source: random.Random, end: float) -> Happening:
     rule = Rule(
         on=source.choice([Endpoint.LOG, Endpoint.LOG, Endpoint.JOB]),
-        do=source.choice([*_SHORT, Action.ODD_LOCATION]),
+        do=source.choice([*_SHORT, Action.ODD_LOCATION, Action.ODD_ENTRIES]),
         calls=_calls(source),
         after=_when(source, end),
         status=source.choice(_STATUSES),
@@ -392,7 +392,7 @@ def _tamper(source: random.Random, end: float) -> Happening:
 
 
 def _skew(source: random.Random, end: float) -> Happening:
-    return Skew(host=source.choice(HOSTS), seconds=source.choice([-600.0, -90.0, 90.0, 600.0]))
+    return Skew(host=source.choice(HOSTS), seconds=source.choice([-108_000.0, -600.0, 600.0, 108_000.0]))
 
 
 _Draw = Callable[[random.Random, float], Happening]

@@ -350,6 +350,8 @@ class World:
                 self.seen.gone.add(account.etag(container, path))
             if tamper.what == "state damaged":
                 account.put(container, path, b"{}")
+            elif tamper.what == "ledger damaged":
+                account.put(container, path, b'{"calls": {"99999999": -7}, "quota_until": "9999-12-31T23:59:59Z"}')
             elif tamper.what == "spool changed":
                 account.put(container, path, (account.read(container, path) or b"").replace(b"a", b"b"))
             else:
@@ -424,6 +426,7 @@ TAMPERINGS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "index deleted": ("runs", lambda path: path.endswith("/requests.json")),
     "events deleted": ("runs", lambda path: path.endswith("/events.jsonl.gz")),
     "state damaged": ("runs", lambda path: path.endswith("/run.json")),
+    "ledger damaged": ("runs", lambda path: path == "uplink.json"),
     "drop deleted": ("inbox", lambda path: True),
 }
 """What is tampered with: the container, and which of its blobs."""

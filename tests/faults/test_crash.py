@@ -41,7 +41,7 @@ class Scene:
     entra: Sandbox
 
     def kill_at(self, rule: Rule) -> None:
-        """Starts ticks, and kills the one that hangs at the call of the rule: a run settles a tick after it was sent."""
+        """Starts ticks, and kills the one that hangs at the call of the rule: settling is the next tick's."""
         if rule.on is Endpoint.STORAGE:
             self.storage.faults = Schedule([rule])
         else:

@@ -209,8 +209,8 @@ def test_a_lease_stolen_while_sending_costs_at_most_the_requests_in_flight(held:
     assert world.sandbox.report.duplicate_bodies <= IN_FLIGHT
 
 
-@pytest.mark.parametrize("seconds", [-600.0, 600.0])
-def test_an_instance_whose_clock_is_minutes_off_changes_no_outcome(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [-600.0, 108_000.0])
+def test_an_instance_whose_clock_is_off_changes_no_outcome(seconds: float) -> None:
     extra = [ExtraTick(at=at, host="b") for at in (30.0, 700.0)]
     world = happen(drop(300), drop(300, at=600.0, version="v1"), Skew(host="b", seconds=seconds), *extra)
     assert world.sandbox.report.duplicate_bodies == 0

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 IDENTITY_HEADER = "stranger-secret"
 PAGE = 17
+LOG = "/v1.0/auditLogs/provisioning"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class Request:
 @dataclass(slots=True)
 class Stranger:
     """Everything that it saw, and what it is to answer. `redirect`, `next_link` and `location` are what a hostile or
-    broken Graph would say; `silent` keeps the log empty; `slow_clock` is how far its clock is behind ours."""
+    broken Graph would say; `silent` keeps the log empty; `slow_clock` is how far its clock is behind ours. `ill` are
+    the bytes that the log of a job answers with, from the status line on."""
 
     url: str = ""
     redirect: str = ""
@@ -41,6 +43,7 @@ class Stranger:
     location: str = ""
     silent: bool = False
     slow_clock: timedelta = timedelta()
+    ill: dict[str, bytes] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     bodies: list[Any] = field(default_factory=list)
@@ -150,6 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
             request = Request(method=method, path=url.path)
             self.stranger.requests.append(request)
             request.status, document, headers = self._answer(method, url.path, parse_qs(url.query), body)
+        if url.path == LOG and (raw := self.stranger.ill.get(_job_asked_for(url.query))) is not None:
+            self.wfile.write(raw)
+            self.close_connection = True
+            return
         data = b"" if document is None else json.dumps(document).encode()
         self.send_response(request.status)
         for name, value in headers.items():
@@ -172,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         if method == "POST" and job and self.headers.get("Content-Type") == "application/scim+json":
             stranger.accept(job[1], json.loads(body))
             return 202, None, {"Location": stranger.location or f"{stranger.url}/v1.0/auditLogs/provisioning"}
-        if method == "GET" and path == "/v1.0/auditLogs/provisioning" and (page := stranger.page(query)) is not None:
+        if method == "GET" and path == LOG and (page := stranger.page(query)) is not None:
             return 200, page, {"Content-Type": "application/json; odata.metadata=minimal"}
         if method == "GET" and re.fullmatch(r"/v1\.0/servicePrincipals/[^/]+/synchronization/jobs/[^/]+", path):
             # Synchronization.Read.All is optional, and nobody has granted it here.
@@ -189,6 +196,11 @@ class _Handler(BaseHTTPRequestHandler):
         expires = int(datetime.now(UTC).timestamp()) + 3600
         answer = {"access_token": token, "expires_on": str(expires), "resource": self.stranger.url}
         return 200, {**answer, "token_type": "Bearer"}, {"Content-Type": "application/json"}
+
+
+def _job_asked_for(query: str) -> str:
+    match = re.search(r"jobId eq '([^']+)'", parse_qs(query).get("$filter", [""])[0])
+    return match[1] if match else ""
 
 
 class _Server(ThreadingHTTPServer):

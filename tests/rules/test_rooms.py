@@ -62,9 +62,9 @@ MOST_FLAT = 8
 
 # What the core may import: nothing here reads a clock, the environment, a disk or a network by being called properly.
 _STANDARD = """
-__future__ base64 binascii bisect calendar codecs collections contextlib copy csv dataclasses datetime decimal
-difflib enum fnmatch fractions functools gzip hashlib heapq io ipaddress itertools json math operator re string struct
-textwrap types typing unicodedata urllib.parse warnings xml.parsers zipfile zlib
+__future__ array base64 binascii bisect calendar codecs collections contextlib copy csv dataclasses datetime decimal
+difflib email.utils enum fnmatch fractions functools gzip hashlib heapq io ipaddress itertools json math
+operator re string struct textwrap types typing unicodedata urllib.parse warnings xml.parsers zipfile zlib
 """
 _THIRD_PARTY = "jinja2 openpyxl orjson pydantic pydantic_core pysequoia regex yaml"
 # Paths as text: a name's suffix. What opens a file is found by its call.
@@ -282,8 +282,12 @@ def test_blobs_are_read_and_written_by_the_store_alone() -> None:
     assert _importing("azure.storage.blob") == [f"connector/outside/{name}.py" for name in modules]
 
 
-def test_http_is_spoken_by_graph_alone_and_by_who_asks_resource_manager_for_the_doctor() -> None:
-    assert set(_importing("httpx")) <= {"connector/outside/graph.py", "connector/outside/resource_manager.py"}
+def test_http_is_spoken_within_bounds_alone_to_graph_and_for_the_doctor_to_resource_manager() -> None:
+    speakers = {f"connector/outside/{name}.py" for name in ("bounded_http", "graph", "resource_manager")}
+    assert set(_importing("httpx")) <= speakers
+    # The other two hand a transport on, and read addresses.
+    clients = {path for path in speakers if "httpx.AsyncClient(" in (PROJECT / path).read_text()}
+    assert clients == {"connector/outside/bounded_http.py"}
 
 
 def test_the_environment_is_read_by_the_settings_alone() -> None:

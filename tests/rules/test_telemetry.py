@@ -52,7 +52,7 @@ from connector.vocabulary.run import Decision, State
 from connector.vocabulary.summary import Outcomes
 from connector.watching.feed_status import FeedFacts, FeedFile, Quota, feed_facts
 from connector.wiring import connected, managed_identity
-from tests.chaos.schedule import FEED, EntraFault, ExtraTick, Happening, Land, Schedule, StorageFault, Tamper
+from tests.chaos.schedule import FEED, EntraFault, ExtraTick, Happening, Land, Schedule, Skew, StorageFault, Tamper
 from tests.chaos.world import World
 from tests.kit.account import PATIENCE, Account
 from tests.kit.people import MARK, csv_of, feed_file, worker, workers
@@ -116,7 +116,10 @@ def adventure() -> tuple[Recorder, list[logging.LogRecord]]:
     happenings: list[Happening] = [
         land(0.0, "feed0", "sent.csv"),
         entra(Endpoint.UPLOAD, Action.STATUS, 0.0, status=429, times=1),
+        Skew(host="b", seconds=30 * 3600.0),
         ExtraTick(at=5.0, host="b"),
+        Tamper(at=1450.0, calls=1, what="ledger damaged", count=1),
+        entra(Endpoint.LOG, Action.ODD_ENTRIES, 710.0, times=1),
         entra(Endpoint.UPLOAD, Action.STATUS, 30.0, status=503, before=400.0),
         entra(Endpoint.LOG, Action.STATUS, 500.0, status=503, before=700.0),
         entra(Endpoint.LOG, Action.REVOKE, 800.0, times=1),

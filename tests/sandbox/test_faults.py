@@ -105,6 +105,7 @@ def test_down_lasts_for_its_seconds() -> None:
 def test_a_complete_rule_is_read_as_it_is_written() -> None:
     text = """
     - {on: upload, do: status, calls: 2-3, status: 503, retry_after: 7, code: Busy, after: 1, before: 2h, seconds: 5m}
+    - {on: log, do: flood, size: 9, date: soon, body: nobody}
     """
     assert Schedule.parse(text).rules == [
         Rule(
@@ -117,7 +118,8 @@ def test_a_complete_rule_is_read_as_it_is_written() -> None:
             after=1.0,
             before=7200.0,
             seconds=300.0,
-        )
+        ),
+        Rule(on=Endpoint.LOG, do=Action.FLOOD, size=9, date="soon", body="nobody"),
     ]
 
 
@@ -273,6 +275,55 @@ def test_the_next_link_can_be_odd(make_sandbox: MakeSandbox) -> None:
     sandbox = make_sandbox(faults=Schedule([rule]))
     with caller(sandbox) as client:
         assert client.get("/v1.0/auditLogs/provisioning").json()["@odata.nextLink"] == "http://evil.test/x"
+
+
+@pytest.mark.parametrize(
+    ("date", "sent"),
+    [
+        ("date+108000", "Tue, 06 Jan 2026 14:00:00 GMT"),
+        ("date-60", "Mon, 05 Jan 2026 07:59:00 GMT"),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", "Fri, 31 Dec 9999 23:59:59 -1200"),
+    ],
+)
+def test_the_date_header_can_be_odd(make_sandbox: MakeSandbox, date: str, sent: str) -> None:
+    rule = Rule(on=Endpoint.UPLOAD, do=Action.ODD_DATE, date=date)
+    sandbox = make_sandbox(clock=VirtualClock(), faults=Schedule([rule]))
+    with caller(sandbox) as client:
+        answer = upload(client, sandbox, person("1"))
+    assert (answer.status_code, answer.headers.get_list("date")) == (202, [sent])
+
+
+def test_a_scripted_status_can_have_any_body(make_sandbox: MakeSandbox) -> None:
+    rule = Rule(on=Endpoint.LOG, do=Action.STATUS, status=200, body='{"error": {}}')
+    sandbox = make_sandbox(faults=Schedule([rule]))
+    with caller(sandbox) as client:
+        answer = client.get("/v1.0/auditLogs/provisioning")
+    assert (answer.status_code, answer.json()) == (200, {"error": {}})
+
+
+def test_a_page_can_have_entries_that_nobody_can_read_beside_its_own(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(faults=Schedule([Rule(on=Endpoint.LOG, do=Action.ODD_ENTRIES, times=1)]))
+    with caller(sandbox) as client:
+        upload(client, sandbox, person("1"))
+        odd, whole = (client.get("/v1.0/auditLogs/provisioning").json()["value"] for _ in range(2))
+    assert (len(whole), odd[-1:], len(odd) > 10) == (1, whole, True)
+
+
+def test_an_answer_can_come_a_byte_at_a_time(make_sandbox: MakeSandbox) -> None:
+    clock = VirtualClock()
+    sandbox = make_sandbox(clock=clock, faults=Schedule([Rule(on=Endpoint.JOB, do=Action.DRIP, seconds=2.0)]))
+    with caller(sandbox) as client, clock.busy():
+        answer = client.get(sandbox.endpoint.removesuffix("/bulkUpload"))
+    assert answer.json()["status"]["code"] == "Active"
+    assert clock.monotonic() == 2.0 * len(answer.content)
+
+
+def test_an_answer_can_become_a_thousand_times_larger_than_it_came(make_sandbox: MakeSandbox) -> None:
+    sandbox = make_sandbox(faults=Schedule([Rule(on=Endpoint.LOG, do=Action.FLOOD, size=3)]))
+    with caller(sandbox) as client:
+        answer = client.get("/v1.0/auditLogs/provisioning", headers={"accept-encoding": "identity"})
+    assert (len(answer.content), answer.headers["content-encoding"]) == (3 * 2**20, "gzip")
+    assert int(answer.headers["content-length"]) < 4096
 
 
 def test_an_expired_token_claims_to_be_good(make_sandbox: MakeSandbox) -> None:

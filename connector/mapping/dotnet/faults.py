@@ -13,4 +13,12 @@ class PatternError(ValueError):
 
 
 class TimedOut(Exception):
-    """A match took longer than its bound."""
+    """A match took longer than its bound, which was so many seconds."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        super().__init__("a match took too long")
+
+
+class TooLong(Exception):
+    """What replaces the matches has more characters than it may have."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import regex
 
-from connector.mapping.dotnet.faults import PatternError, TimedOut
+from connector.mapping.dotnet.faults import PatternError, TimedOut, TooLong
 from connector.mapping.dotnet.substitution import substitution
 from connector.mapping.dotnet.translation import UNNAMED, Translation, group_name
 
@@ -62,22 +62,34 @@ class DotnetPattern:
         """What a replacement text writes for a match of this pattern: see `substitution.substitution`."""
         return substitution(template, self, strict=strict)
 
-    def replace(self, source: str, replacement: Callable[[regex.Match[str]], str] | str) -> str:
-        """Every match replaced; a replacement that is text is taken literally. Raises TimedOut."""
+    def replace(
+        self, source: str, replacement: Callable[[regex.Match[str]], str] | str, *, longest: int = 1 << 16
+    ) -> str:
+        """Every match replaced; a replacement that is text is taken literally.
+
+        Raises TimedOut, and TooLong where all that replaces a match has more than `longest` characters.
+        """
         by: Callable[[regex.Match[str]], str] | str = replacement
-        if isinstance(by, str):
+        if not isinstance(by, str):
+            by = _measured(by, longest)
+        elif len(by) * (len(source) + 1) <= longest:
             by = by.replace("\\", "\\\\")
+        else:
+            literal = by
+            by = _measured(lambda _: literal, longest)
+        seconds = self._seconds(source)
         try:
-            return self._compiled.sub(by, source, timeout=self._seconds(source))
+            return self._compiled.sub(by, source, timeout=seconds)
         except TimeoutError:
-            raise self._timed_out() from None
+            raise self._timed_out(seconds) from None
 
     def search(self, source: str) -> regex.Match[str] | None:
         """The first match. Raises TimedOut."""
+        seconds = self._seconds(source)
         try:
-            return self._compiled.search(source, timeout=self._seconds(source))
+            return self._compiled.search(source, timeout=seconds)
         except TimeoutError:
-            raise self._timed_out() from None
+            raise self._timed_out(seconds) from None
 
     def _seconds(self, source: str) -> float | None:
         if len(source) <= self._cheap_length:
@@ -85,9 +97,23 @@ class DotnetPattern:
         base = _FIRST_SECONDS if self._timeouts < _PATIENCE else _LATER_SECONDS
         return base + len(source) * _SECONDS_PER_CHARACTER
 
-    def _timed_out(self) -> TimedOut:
+    def _timed_out(self, seconds: float | None) -> TimedOut:
         self._timeouts += 1
-        return TimedOut()
+        return TimedOut(seconds or 0.0)
+
+
+def _measured(by: Callable[[regex.Match[str]], str], longest: int) -> Callable[[regex.Match[str]], str]:
+    left = longest
+
+    def measured(match: regex.Match[str]) -> str:
+        nonlocal left
+        text = by(match)
+        left -= len(text)
+        if left < 0:
+            raise TooLong
+        return text
+
+    return measured
 
 
 def dotnet_pattern(text: str) -> DotnetPattern:

@@ -13,9 +13,11 @@ from connector.mapping.expressions.emitter import Builder, Builders, Emitter, Ki
 from connector.mapping.expressions.functions import NUMBERS, STRICT, TRUTHS
 from connector.mapping.expressions.replacement import Replacement
 from connector.mapping.expressions.syntax import Call
-from connector.mapping.expressions.values import IGNORE, Value, number
+from connector.mapping.expressions.values import IGNORE, LONGEST, Value, number
 
 _CACHED_DATES: Final = 4096
+_FEW: Final = 32
+"""Texts that are put together without a look at what they amount to: a row's cells have 65,536 characters in all."""
 
 
 def _given(pieces: Sequence[Piece | None], index: int) -> Piece | None:
@@ -56,7 +58,7 @@ def _append(emitter: Emitter, node: Call, pieces: list[Piece | None]) -> Piece:
 def _join(emitter: Emitter, node: Call, pieces: list[Piece | None]) -> Piece:
     separator = _constant_text(pieces, 0)
     sources = [emitter.value(piece) for piece in pieces[1:] if piece is not None]
-    if separator is None or any(source.kind & Kind.LIST for source in sources):
+    if separator is None or len(sources) > _FEW or any(source.kind & Kind.LIST for source in sources):
         return emitter.called(functions.join, node, pieces, Kind.TEXT)
     sources = _merged(emitter, separator, sources)
     variable = [source for source in sources if not source.constant]
@@ -223,11 +225,20 @@ def _replace(emitter: Emitter, node: Call, pieces: list[Piece | None]) -> Piece:
     old, value = _constant_text(pieces, 1), _constant_text(pieces, 4)
     source = pieces[0] or emitter.fixed(None)
     if plan.mode == "value" and old is not None and value is not None and emitter.value(source).kind == Kind.TEXT:
-        return Piece(f"{emitter.value(source).source}.replace({old!r}, {value!r})", Kind.TEXT)
+        if len(value) <= len(old):
+            return Piece(f"{emitter.value(source).source}.replace({old!r}, {value!r})", Kind.TEXT)
+        first, again = emitter.held(emitter.value(source))
+        pieces[0] = Piece(again, Kind.TEXT, atom=True)
+        slow = emitter.called(plan.apply, node, pieces, Kind.TEXT).source
+        most = LONGEST // len(value)
+        return Piece(f"({again}.replace({old!r}, {value!r}) if len({first}) <= {most} else {slow})", Kind.TEXT)
     template = _constant_text(pieces, 6)
     if plan.mode == "template" and old is not None and template is not None:
-        written = emitter.text(source, emitter.name(node.site, "site"), 0).source
-        return Piece(f"{template!r}.replace({old!r}, {written})", Kind.TEXT)
+        first, again = emitter.held(emitter.text(source, emitter.name(node.site, "site"), 0))
+        pieces[0] = Piece(again, Kind.TEXT, atom=True)
+        slow = emitter.called(plan.apply, node, pieces, Kind.TEXT).source
+        most = (LONGEST - len(template)) // max(template.count(old), 1)
+        return Piece(f"({template!r}.replace({old!r}, {again}) if len({first}) <= {most} else {slow})", Kind.TEXT)
     return emitter.called(plan.apply, node, pieces, Kind.TEXT | Kind.NULL)
 
 

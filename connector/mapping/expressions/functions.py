@@ -23,7 +23,17 @@ from connector.mapping.expressions.date_functions import (
     num_from_date,
 )
 from connector.mapping.expressions.diacritics import normalize_diacritics
-from connector.mapping.expressions.values import Cell, Site, Value, condition, integer, number, present, text
+from connector.mapping.expressions.values import (
+    Cell,
+    Site,
+    Value,
+    check_growth,
+    condition,
+    integer,
+    number,
+    present,
+    text,
+)
 
 COMPARE_TYPES: Final = ("vbTextCompare", "vbBinaryCompare")
 """InStr's last argument."""
@@ -45,7 +55,9 @@ def _texts(source: Value) -> list[str]:
 
 def append(source: Value, suffix: Value, *, site: Site) -> str:
     """Source and suffix together; null is empty."""
-    return text(source, 0, site=site) + text(suffix, 1, site=site)
+    first, second = text(source, 0, site=site), text(suffix, 1, site=site)
+    check_growth(len(first) + len(second), first, second, index=0, site=site)
+    return first + second
 
 
 def join(separator: Value, *sources: Value, site: Site) -> str:
@@ -57,7 +69,10 @@ def join(separator: Value, *sources: Value, site: Site) -> str:
                 parts.append(source)
         elif isinstance(source, list):
             parts += [one for one in source if one]
-    return text(separator, 0, site=site).join(parts)
+    between = text(separator, 0, site=site)
+    if parts:
+        check_growth(sum(map(len, parts)) + len(between) * (len(parts) - 1), *parts, index=1, site=site)
+    return between.join(parts)
 
 
 def left(source: Value, count: Value, *, site: Site) -> str:
@@ -145,12 +160,20 @@ def plain_letters(source: Value, *, site: Site) -> str | None:
 
 def to_base64(source: Value, *, site: Site) -> str | None:
     """Base64 of the UTF-16LE bytes."""
-    return None if source is None else base64.b64encode(_encoded(source, "utf-16-le", site)).decode("ascii")
+    if source is None:
+        return None
+    written = base64.b64encode(_encoded(source, "utf-16-le", site)).decode("ascii")
+    check_growth(len(written), index=0, site=site)
+    return written
 
 
 def to_utf8_hex(source: Value, *, site: Site) -> str | None:
     """Upper-case hexadecimal of the UTF-8 bytes."""
-    return None if source is None else _encoded(source, "utf-8", site).hex().upper()
+    if source is None:
+        return None
+    written = _encoded(source, "utf-8", site).hex().upper()
+    check_growth(len(written), index=0, site=site)
+    return written
 
 
 def _encoded(source: Value, encoding: str, site: Site) -> bytes:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from connector.mapping.dotnet.faults import TimedOut
-from connector.mapping.expressions.values import Site, Value, text
+from connector.mapping.dotnet.faults import TimedOut, TooLong
+from connector.mapping.expressions.values import LONGEST, OutOfTime, Site, Value, check_growth, text
 
 if TYPE_CHECKING:
     import regex
@@ -47,12 +47,12 @@ class Replacement:
         if self.mode == "template":
             sought = text(old, 1, site=site)
             into = text(template, 6, site=site)
-            return into.replace(sought, whole) if sought else into
+            return _replaced_text(into, sought, whole, site=site) if sought else into
         if self.pattern is None:
             if source is None:
                 return None
             sought = text(old, 1, site=site)
-            return whole.replace(sought, text(value, 4, site=site)) if sought else whole
+            return _replaced_text(whole, sought, text(value, 4, site=site), site=site) if sought else whole
         if self.mode == "attribute":
             return whole or self._extracted(self.pattern, text(attribute, 5, site=site), site)
         return None if source is None else self._replaced(self.pattern, whole, text(value, 4, site=site), site)
@@ -62,8 +62,8 @@ class Replacement:
             return None
         try:
             found = pattern.search(attribute)
-        except TimedOut:
-            raise site.fault(5, "made the regular expression run too long") from None
+        except TimedOut as late:
+            raise _out_of_time(pattern, 5, late, site=site) from None
         return None if found is None else found[self.group]
 
     def _replaced(self, pattern: DotnetPattern, whole: str, value: str, site: Site) -> str:
@@ -73,9 +73,22 @@ class Replacement:
         else:
             by = pattern.substitution(value, strict=False) if self.constant is None else self.constant
         try:
-            return pattern.replace(whole, by)
-        except TimedOut:
-            raise site.fault(0, "made the regular expression run too long") from None
+            return pattern.replace(whole, by, longest=LONGEST)
+        except TimedOut as late:
+            raise _out_of_time(pattern, 0, late, site=site) from None
+        except TooLong:
+            raise site.fault(0, f"becomes longer than {LONGEST:,} characters") from None
+
+
+def _out_of_time(pattern: DotnetPattern, index: int, late: TimedOut, *, site: Site) -> OutOfTime:
+    return OutOfTime(site.fault(index, "made the regular expression run too long"), pattern.text, late.seconds)
+
+
+def _replaced_text(whole: str, sought: str, by: str, *, site: Site) -> str:
+    if len(by) > len(sought):
+        size = len(whole) + whole.count(sought) * (len(by) - len(sought))
+        check_growth(size, whole, by, index=0, site=site)
+    return whole.replace(sought, by)
 
 
 def _spliced(match: regex.Match[str], group: str, value: str) -> str:

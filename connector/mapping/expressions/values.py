@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from connector.vocabulary.errors import ConnectorError
 
@@ -44,6 +44,19 @@ class ValueFault(ConnectorError):
         super().__init__(f"{function}: '{argument}'{named} {reason}")
 
 
+class OutOfTime(ValueFault):
+    """A row's value made a regular expression run out of its time, `seconds`."""
+
+    def __init__(self, fault: ValueFault, pattern: str, seconds: float) -> None:
+        super().__init__(fault.function, fault.argument, fault.columns, fault.reason)
+        self.pattern = pattern
+        self.seconds = seconds
+
+
+LONGEST: Final = 1 << 16
+"""Characters that a function may make of shorter texts: no attribute takes more (`value_checks.VALUE_MAX`)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Site:
     """Where in a feed a function is called: what a fault needs to name its argument and columns."""
@@ -55,6 +68,14 @@ class Site:
     def fault(self, index: int, reason: str) -> ValueFault:
         """The fault of the argument at `index`, counted from 0."""
         return ValueFault(self.function, self.arguments[index], self.columns[index], reason)
+
+
+def check_growth(size: int, *given: str, index: int, site: Site) -> None:
+    """Raises ValueFault where a function would make more than `LONGEST` characters, and more than it was given in one
+    text: checked beforehand, or a small row could fill the memory.
+    """
+    if size > LONGEST and size > max(map(len, given), default=0):
+        raise site.fault(index, f"becomes longer than {LONGEST:,} characters")
 
 
 def text(value: Value, index: int, *, site: Site) -> str:

@@ -50,6 +50,9 @@ EVENTS: Mapping[str, frozenset[str]] = {
     "outage over": frozenset(),
     "log not readable": frozenset({"runs"}),
     "log not reached": frozenset({"runs"}),
+    "log entries passed over": frozenset({"entries"}),
+    "clocks disagree": frozenset({"ahead"}),
+    "ledger damaged": frozenset({"ignored"}),
     "job status not readable": frozenset(),
     # facts that every tick states anew
     "feed status": frozenset(

@@ -283,7 +283,7 @@ def test_every_default_and_null_is_judged() -> None:
 
 
 def test_what_python_cannot_compile_is_a_fault_of_the_feed() -> None:
-    text = f"""{HEAD}  title: 'Join("", {", ".join(["[A]"] * 6_000)})'\n"""
+    text = f"""{HEAD}  title: 'Join("", {", ".join(["IgnoreFlowIfNullOrEmpty([A])"] * 300)})'\n"""
     assert faults(text) == [
         "line 2, column 1: an expression is too deeply nested (use Switch or a lookup table instead of nesting)"
     ]

@@ -296,3 +296,42 @@ def test_an_independent_implementation_of_scim_accepts_every_user() -> None:
         assert judged.external_id == user["externalId"]
         assert judged.model_dump(exclude_none=True)["userName"] == user["userName"]
         assert judged.active is user["active"]
+
+
+def test_of_a_long_identifier_that_comes_twice_only_a_digest_is_kept() -> None:
+    keys = [f"{number:05}" + "é" * 1_000 for number in range(2_000)]
+    rows = [(number, key) for number, key in enumerate(keys * 2, start=1)]
+    last = LastRows()
+    tracemalloc.start()
+    try:
+        last.see(rows, str)
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert [last.replaced_by(number, key) for number, key in rows[:3]] == [2_001, 2_002, 2_003]
+    assert [last.replaced_by(number, key) for number, key in rows[-3:]] == [0, 0, 0]
+    assert last.replaced_by(1, "x" * 33) == 0
+    assert kept < 600_000
+
+
+def test_a_person_who_is_larger_than_a_body_may_be_is_rejected() -> None:
+    """`Plain` takes any length; two bytes a character."""
+    found, bodies = planned([(1, ("a", "x")), (2, ("b", "é" * 600_000)), (3, ("c", "y"))])
+    fault = Fault(
+        message="the person as SCIM has more than 1,048,576 bytes: this bound is fixed",
+        advice="map fewer long texts, or shorten them, for example with Left",
+    )
+    assert [(row.external_id, row.decision, row.faults) for row in found] == [
+        ("a", Decision.SEND, ()),
+        ("b", Decision.REJECTED, (fault,)),
+        ("c", Decision.SEND, ()),
+    ]
+    assert [body.people_count for body in bodies] == [2]
+
+
+def test_a_body_of_large_people_is_cut_before_it_is_too_large_for_graph() -> None:
+    found, bodies = planned([(number, (str(number), "x" * 900_000)) for number in range(1, 11)])
+    assert [body.people_count for body in bodies] == [4, 4, 2]
+    assert [body.number for body in bodies] == [1, 2, 3]
+    assert [row.request for row in found] == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3]
+    assert max(len(body.body) for body in bodies) < 4_000_000

@@ -188,17 +188,6 @@ def test_utf_8_with_a_signature_may_lack_it() -> None:
     assert rows_of("id,ä\n1,ö\n".encode(), encoding="utf-8-sig") == [["1", "ö"]]
 
 
-@pytest.mark.parametrize("encoding", ["utf-7", "unicode_escape", "raw_unicode_escape", "punycode", "idna", "undefined"])
-def test_encodings_that_are_none_of_files_are_refused(encoding: str) -> None:
-    assert faults_of(b"id\n1\n", encoding=encoding) == [
-        Fault(
-            message=f"the encoding {encoding!r} is unknown",
-            advice="file: encoding takes names such as utf-8, utf-16, windows-1252",
-            column="file.encoding",
-        )
-    ]
-
-
 @pytest.mark.parametrize(
     ("data", "what", "advice"),
     [

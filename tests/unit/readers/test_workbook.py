@@ -286,7 +286,7 @@ def test_the_rows_before_the_damage_are_read() -> None:
     cut = rewritten(data, SHEET, lambda xml: xml[:-20])
     assert faults_of(cut) == [
         Fault(
-            message="the workbook is damaged; the file could be read up to row 399",
+            message="the workbook is damaged; the file could be read up to row 500",
             advice="open it in Excel and save it again",
         )
     ]

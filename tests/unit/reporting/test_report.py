@@ -618,7 +618,17 @@ def test_who_was_refused_is_not_looked_for_in_entras_log(code: str, reason: str)
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [("a b;'c", "a b;'c"), ("a,b", '"a,b"'), ('a"b', '"a""b"'), ("a\nb", '"a\nb"'), ("a\rb", '"a\rb"'), ("", "")],
+    [
+        ("a b'c", "a b'c"),
+        ("a;b", '"a;b"'),
+        ("a|b", '"a|b"'),
+        ("a\tb", '"a\tb"'),
+        ("a,b", '"a,b"'),
+        ('a"b', '"a""b"'),
+        ("a\nb", '"a\nb"'),
+        ("a\rb", '"a\rb"'),
+        ("", ""),
+    ],
 )
 def test_only_cells_that_need_it_are_in_quotes(value: str, cell: str) -> None:
     _, written = outcomes_csv([Ending(row=1, external_id=value, outcome=Outcome.CREATED)])
@@ -645,8 +655,9 @@ def test_no_spreadsheet_finds_a_formula_whatever_its_list_separator(value: str) 
     row = PlannedRow(row=1, decision=Decision.REJECTED, external_id=value, faults=(fault,))
     for cell in parsed_csv(rejects_csv([row]))[1][1:]:
         assert not cell.startswith(("\t", "\r"))
-        for piece in re.split(r"[;\t\r\n]", cell):
-            assert not piece.lstrip(" ").startswith(FORMULA_STARTS)
+        for piece in re.split(r"[;,|\t\r\n]", cell):
+            # A quote that opens a piece is taken off, and a second one ends what it opened.
+            assert not piece.lstrip(' "').startswith(FORMULA_STARTS)
 
 
 @pytest.mark.parametrize(
@@ -661,6 +672,9 @@ def test_no_spreadsheet_finds_a_formula_whatever_its_list_separator(value: str) 
         (" =1", "' =1"),
         ("a;=1", "a;'=1"),
         ("a\n=1", "a\n'=1"),
+        ("a,=1", "a,'=1"),
+        ("a| +1", "a|' +1"),
+        ('a;"=1', "a;'\"=1"),
         ("a=1; b-2", "a=1; b-2"),
         ("plain", "plain"),
         ("\ud800", "?"),

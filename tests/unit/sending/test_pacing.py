@@ -1,5 +1,6 @@
 """The window and the ledger, without a network: time is a number."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -310,6 +311,7 @@ def test_the_same_ledger_is_the_same_bytes_in_whatever_order_calls_were_counted(
     for seconds in (150, 0, 59):
         ledger.set_aside(NOON + timedelta(seconds=seconds), 7)
     expected = """{
+  "schema": 1,
   "calls": {
     "29925360": 14,
     "29925362": 7
@@ -320,9 +322,82 @@ def test_the_same_ledger_is_the_same_bytes_in_whatever_order_calls_were_counted(
     assert ledger.dump().decode() == expected
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b'{"calls": 3}', b'{"calls": {"x": 1}}', b'{"outage": 7}', b"\xff"])
-def test_a_damaged_ledger_counts_as_empty(damage: bytes) -> None:
-    assert Ledger.parse(damage) == Ledger()
+@pytest.mark.parametrize(
+    ("damage", "ignored"),
+    [
+        (b"", 0),
+        (b"{}", 0),
+        (b"[]", 1),
+        (b"\xff", 1),
+        (b"[" * 5000, 1),
+        (b'{"calls": 3}', 1),
+        (b'{"calls": {"x": 1, "-5": 1, "": 1, "\xd9\xa7": 1, "99999999999999999999": 1}}', 5),
+        (b'{"calls": {"29925360": -1, "29925361": 1e300, "29925362": 99999999, "29925363": true}}', 4),
+        (b'{"calls": {"29925360": "7", "29925361": null, "29925362": [[]], "29925363": 1.5}}', 4),
+        (b'{"outage": 7, "quota_until": {}}', 2),
+        (b'{"outage": "2026-11-24T12:00:00", "quota_until": "9999-12-31T23:59:59-01:00"}', 2),
+        (b'{"outage": "0001-01-01T00:00:00+14:00", "quota_until": "soon"}', 2),
+    ],
+)
+def test_what_is_damaged_in_a_ledger_does_not_count(damage: bytes, ignored: int) -> None:
+    found = Ledger.parse(damage)
+    assert (found, found.ignored) == (Ledger(), ignored)
+
+
+def test_what_is_damaged_in_a_ledger_costs_nothing_else() -> None:
+    ledger = Ledger(quota_until=NOON)
+    ledger.set_aside(NOON, 7)
+    damaged = ledger.dump().replace(b'"calls": {', b'"calls": {"soon": 3,').replace(b"null", b'"9999-99-99"')
+    found = Ledger.parse(damaged)
+    assert (found, found.ignored) == (ledger, 2)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "used"), [(timedelta(hours=1), 7), (timedelta(hours=1, minutes=1), 0), (timedelta(days=300_000), 0)]
+)
+def test_calls_of_a_minute_that_is_yet_to_come_count_up_to_an_hour_ahead(ahead: timedelta, used: int) -> None:
+    quota, ledger = Limit(7, 86400.0), Ledger()
+    ledger.set_aside(NOON + ahead, 7)
+    assert (ledger.used(NOON, quota), ledger.frees_at(NOON, quota) > NOON) == (used, used == 7)
+
+
+@pytest.mark.parametrize(
+    ("until", "counts"),
+    [
+        (None, False),
+        (NOON, False),
+        (NOON + timedelta(seconds=1), True),
+        (NOON + timedelta(hours=2), True),
+        # By an instance whose clock was ahead, or by nobody: no pause is longer than an hour.
+        (NOON + timedelta(hours=2, seconds=1), False),
+        (datetime(2999, 12, 31, tzinfo=UTC), False),
+    ],
+)
+def test_a_pause_that_is_longer_than_any_is_none(until: datetime | None, counts: bool) -> None:
+    assert Ledger(quota_until=until).refused_until(NOON) == (until if counts else None)
+
+
+def _ledgers() -> st.SearchStrategy[bytes]:
+    values: st.SearchStrategy[object] = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.datetimes().map(str),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=5,
+    )
+    minutes = st.integers(29_900_000, 29_999_999).map(str) | st.integers().map(str) | st.text(max_size=5)
+    calls = st.dictionaries(minutes, st.integers(0, 5000) | values, max_size=5) | values
+    times = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat) | values
+    documents = st.fixed_dictionaries({}, optional={"calls": calls, "quota_until": times, "outage": times})
+    return documents.map(lambda document: json.dumps(document).encode()) | st.binary(max_size=20)
+
+
+@given(_ledgers())
+def test_whatever_a_ledger_holds_sending_is_silent_for_a_day_and_two_hours_at_most(data: bytes) -> None:
+    quota, ledger = Limit(100, 86400.0), Ledger.parse(data)
+    until = ledger.refused_until(NOON) or NOON
+    frees = ledger.frees_at(NOON, quota)
+    assert NOON <= max(until, frees) <= NOON + timedelta(days=1, hours=2)
+    assert 0 <= ledger.left(NOON, quota) <= quota.calls
+    assert Ledger.parse(ledger.dump()) == ledger
 
 
 @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 9)), max_size=60))
