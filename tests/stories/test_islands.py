@@ -62,7 +62,7 @@ class Counted:
     """The calls that a store makes: the SDK's `raw_request_hook`."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, str]] = []
+        self.calls: list[str] = []
 
     def __call__(self, request: Any) -> None:
         sent = request.http_request
