@@ -10,11 +10,11 @@ PIP := python -m pip install --quiet --disable-pip-version-check --no-deps --req
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format check coverage bench chaos fuzz hostile mutants setup lock audit package tools clean
+.PHONY: help demo test lint types format check coverage bench chaos fuzz fuzz-ticks hostile mutants setup lock audit package tools clean
 
 # Reads the comments behind the targets of this file.
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(SETUP) ## from inbox to summary; with a file of your own: make demo FILE=people.csv FEED=employees.yaml
 	$(BIN)/python -m connector demo $(if $(FILE),"$(FILE)") $(if $(FEED),--feed "$(FEED)")
@@ -45,8 +45,14 @@ SEEDS ?= 0:1000
 chaos: $(SETUP) ## a thousand random fault schedules; make chaos SEEDS=17 replays one
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
 
+SECONDS ?= 300
 fuzz: $(SETUP) ## readers, feed files and expressions on arbitrary input
-	$(BIN)/python -m tests.fuzz --inputs 100000 --seconds 300
+	$(BIN)/python -m tests.fuzz --inputs 100000 --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# A failure prints how to replay it. SEED=0 gives the same ones each time.
+TICKS ?= 10000
+fuzz-ticks: $(SETUP) ## whole ticks with arbitrary drops and answers of Graph, beside a feed that must come home
+	$(BIN)/python -m tests.fuzz --ticks --inputs $(TICKS) --seconds 3600 $(if $(SEED),--seed $(SEED))
 
 hostile: $(SETUP) ## drops that are made to fill the memory: the peak of each, and what is said of it
 	$(BIN)/python -m tests.fuzz.hostile

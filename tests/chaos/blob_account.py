@@ -58,6 +58,7 @@ class Blob:
     modified: datetime
     kind: str = "BlockBlob"
     content_type: str = "application/octet-stream"
+    content_encoding: str = ""
     tier: str = "Hot"
     archive_status: str = ""
     copy_status: str = ""
@@ -111,8 +112,8 @@ class BlobAccount:
         kind = blob.kind if blob is not None else "BlockBlob"
         self._store(container, path, Blob(data=data, etag="", modified=self._now(), kind=kind), stranger=True)
 
-    def change(self, container: str, path: str, **properties: str) -> None:
-        """As what changes no version of a blob does: its tier, and how far a copy is."""
+    def change(self, container: str, path: str, **properties: str | dict[str, str]) -> None:
+        """What changes no version of a blob (its tier, how far a copy is), and what else a drop may land with."""
         for name, value in properties.items():
             setattr(self._blobs[container][path], name, value)
 
@@ -244,6 +245,7 @@ class BlobAccount:
             "Content-Type": blob.content_type,
             "x-ms-blob-type": blob.kind,
             "Accept-Ranges": "bytes",
+            **({"Content-Encoding": blob.content_encoding} if blob.content_encoding else {}),
             **({"x-ms-access-tier": blob.tier} if blob.kind == "BlockBlob" else {}),
             **({"x-ms-archive-status": blob.archive_status} if blob.archive_status else {}),
             **({"x-ms-copy-status": blob.copy_status} if blob.copy_status else {}),

@@ -21,7 +21,7 @@ from connector.vocabulary.bulk_request import PEOPLE_PER_REQUEST
 from connector.vocabulary.errors import ConnectorError
 from connector.vocabulary.run import Outcome, State
 from connector.vocabulary.summary import Summary
-from tests.chaos.schedule import MARK, Skew
+from tests.chaos.schedule import MARK, POISONS, Skew
 from tests.chaos.world import World
 
 _AFTER = frozenset({Action.DROP_AFTER, Action.HALF, Action.HANG_AFTER, Action.STATUS_AFTER, Action.DELAY})
@@ -116,11 +116,16 @@ def _accounting(world: World, bodies: Bodies) -> Iterator[str]:
         if summary.state != state:
             yield f"{name} is {state}, and its summary says {summary.state}"
             continue
+        drop = next(landed for landed in world.seen.landed if landed.run == run)
+        there = drop.etag not in world.seen.gone
+        wanted = POISONS.get(drop.land.poison, "")
         if state == State.REJECTED:
-            etag = next(landed.etag for landed in world.seen.landed if landed.run == run)
-            if etag not in world.seen.gone:
-                yield f"{name} is rejected, though its drop is there: {summary.problem}"
+            code = summary.problem.code if summary.problem else ""
+            if there and code != wanted:
+                yield f"{name} ({drop.land.poison or 'no poison'}) is rejected, its drop is there: {summary.problem}"
             continue
+        if wanted and there:
+            yield f"{name} is {state}, though its drop is poison ({drop.land.poison})"
         expected = rows_of[feed, run]
         if expected is not None and summary.rows.total != expected:
             yield f"{name} has {summary.rows.total} rows in its summary and {expected} in its drop"
@@ -143,9 +148,8 @@ def _accounting(world: World, bodies: Bodies) -> Iterator[str]:
         others = summary.rows.filtered + summary.rows.unchanged + summary.rows.held + summary.rows.superseded
         if len(rejected | set(sent)) + others != summary.rows.total:
             yield f"{name}: {summary.rows.total} rows, {len(rejected | set(sent))} of them with an ending"
-        gone = any(landed.run == run and landed.etag in world.seen.gone for landed in world.seen.landed)
         lost = [line for line in rejects if "vanished" in line["fault"]]
-        if lost and not gone:
+        if lost and there:
             yield f"{name}: {len(lost)} people given up though their drop is there"
 
 

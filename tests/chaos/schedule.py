@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 from connector.sandbox.faults import Action, Endpoint, Rule
@@ -31,6 +31,15 @@ class Land:
     version: str = ""
     host: str = "a"
     delays: tuple[float, ...] = (1.0,)
+    poison: str = ""
+    """What whoever reads it comes to, a key of `POISONS`; "" is a drop like others."""
+    reads: int = 1
+    """... at each so many-th time that it is read."""
+
+
+POISONS = {"dies": "attempts", "memory": "attempts", "unforeseen": "drop", "unusable": "drop"}
+"""What kills its process, takes all of its memory, raises what nobody foresaw, or cannot be read: to the code with
+which its run has to be rejected in the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +188,7 @@ def drawn(seed: int, *, feeds: dict[str, str] | None = None, drops: Sequence[tup
             # Blob times are whole seconds: two drops of one second have no order.
             at = float(source.randrange(0, int(30 * MINUTE), 2) + number % 2)
             happenings.append(_land(source, at, feed, name, content, f"v{number}"))
+        happenings += _poisons(random.Random(f"{seed}/poison"), names)
     begin = max((h.at for h in happenings if isinstance(h, Land)), default=0.0)
     minutes = max(45.0, begin / MINUTE + 15.0)
     faults = source.choices(_FAULTS, _WEIGHTS, k=source.choice([0, 1, 2, 3, 4, 6, 9]))
@@ -199,6 +209,21 @@ def drawn(seed: int, *, feeds: dict[str, str] | None = None, drops: Sequence[tup
 def _land(source: random.Random, at: float, feed: str, name: str, content: bytes, version: str) -> Land:
     delays = source.choice([(), (), (0.5,), (2.0,), (90.0,), (1.0, 3.0), (1.0, 400.0)])
     return Land(at=at, feed=feed, name=name, content=content, version=version, host=source.choice(HOSTS), delays=delays)
+
+
+def _poisons(source: random.Random, feeds: Sequence[str]) -> list[Happening]:
+    lands: list[Happening] = []
+    for number in range(source.choice([0, 0, 0, 1, 1, 2])):
+        feed, poison = source.choice(feeds), source.choice(sorted(POISONS))
+        content = drawn_drop(source, feed, "poison", most=110)
+        if poison == "unusable":
+            # gzip by its first bytes, and by nothing else.
+            content = b"\x1f\x8b\x08" + content
+        at = float(source.randrange(int(30 * MINUTE)))
+        land = _land(source, at, feed, f"poison{number}.csv", content, "poison")
+        # A drop is read twice: the second time its bodies are in the spool.
+        lands.append(replace(land, poison=poison, reads=source.choice([1, 1, 2])))
+    return lands
 
 
 def _when(source: random.Random, end: float) -> float:

@@ -26,6 +26,7 @@ from connector.vocabulary.run import State
 from tests.chaos.blob_account import ACCOUNT_URL, BlobAccount
 from tests.chaos.host import Host, Killed, VirtualRetry
 from tests.chaos.schedule import (
+    MARK,
     MINUTE,
     TICK,
     EntraFault,
@@ -67,6 +68,8 @@ class Seen:
     storage_disturbed: set[tuple[int, str]] = field(default_factory=set)
     """(Which tick's time, host) for each time that storage failed a call."""
     calls: Counter[str] = field(default_factory=Counter)
+    reads: Counter[str] = field(default_factory=Counter)
+    """How often each poison was read."""
     errors: list[str] = field(default_factory=list)
     """What an invocation raised that it must not raise."""
     records: list[logging.LogRecord] = field(default_factory=list)
@@ -141,6 +144,9 @@ class World:
         self._latencies = random.Random(f"{schedule.seed}/latency")
         self._jitter = random.Random(f"{schedule.seed}/jitter")
         self._triggers: list[_Trigger] = []
+        self._poisons = {
+            f"GET inbox/{h.feed}/{h.name}": h for h in schedule.happenings if isinstance(h, Land) and h.poison
+        }
         self._doomed: set[Host] = set()
         self._watching: set[asyncio.Task[Any]] = set()
 
@@ -286,6 +292,8 @@ class World:
 
     def before_call(self, host: Host, what: str) -> None:
         self.seen.calls[what.partition("/")[0]] += 1
+        if what in self._poisons:
+            self._poison(host, what)
         for trigger in list(self._triggers):
             if isinstance(trigger.what, Kill) and trigger.what.host != host.name:
                 continue
@@ -304,6 +312,19 @@ class World:
                     if not self._tamper(tamper):
                         continue
             self._triggers.remove(trigger)
+
+    def _poison(self, host: Host, what: str) -> None:
+        self.seen.reads[what] += 1
+        land = self._poisons[what]
+        if self.seen.reads[what] % land.reads:
+            return
+        match land.poison:
+            case "dies":
+                self._kill(host)
+            case "memory":
+                raise MemoryError
+            case "unforeseen":
+                raise ZeroDivisionError(f"{MARK} is nobody's business")
 
     def after_call(self, host: Host, what: str) -> None:
         if host in self._doomed:

@@ -15,6 +15,7 @@ from connector.mapping.expressions.parser import parse
 from connector.mapping.expressions.values import ValueFault
 from connector.vocabulary.errors import FeedUnusable, Unusable
 from tests.fuzz import inputs
+from tests.fuzz.ticks import whole_ticks
 from tests.unit.readers.samples import SAMPLES, read
 
 NOW: Final = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
@@ -76,10 +77,14 @@ def reader(kind: str) -> Callable[[Random], None]:
     return run
 
 
-TARGETS: Final[dict[str, tuple[int, Callable[[Random], None]]]] = {
+Target = tuple[int, Callable[[Random], None]]
+"""How often it is chosen, and what is run."""
+
+TARGETS: Final[dict[str, Target]] = {
     "expressions": (40, expressions),
     "feeds": (8, feeds),
     "psd1": (4, psd1),
     **{f"reader of {kind}": (1 if kind == "xlsx" else 6, reader(kind)) for kind in SAMPLES},
 }
-"""Name to how often it is chosen, and what is run. What is slow is chosen seldom."""
+"""By name. What is slow is chosen seldom."""
+TICKS: Final[dict[str, Target]] = {"whole ticks": (1, whole_ticks)}

@@ -386,7 +386,7 @@ def test_a_module_that_a_page_names_exists(page: Path) -> None:
 
 def test_every_target_of_the_makefile_says_what_it_makes() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"^([a-z]+):", text, re.MULTILINE)
-    assert targets == re.findall(r"^([a-z]+):.*## \S", text, re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", text, re.MULTILINE)
+    assert targets == re.findall(r"^([a-z-]+):.*## \S", text, re.MULTILINE)
     (phony,) = re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE)
     assert sorted(targets) == sorted(phony.split())

@@ -488,6 +488,32 @@ def test_state_that_is_damaged_is_a_runs_own_trouble(house: Callable[..., House]
     assert summary["rows"]["pending"] >= 0
 
 
+def test_receipts_that_storage_refuses_for_good_stop_their_run_and_nothing_is_sent_twice(
+    house: Callable[..., House],
+) -> None:
+    # The run has sent a part when its receipts are replaced, and more than can be in flight at once is left.
+    stage = house(Rule(on=Endpoint.UPLOAD, do=Action.STATUS, status=403, calls=((2, None),)))
+    stage.account.environment["SEND_LIMIT"] = "1/5ms"
+    stage.account.feed("hurt")
+    hurt, everybody = workers(900, first=500), stage.healthy()
+    stage.account.drop("hurt/today.csv", csv_of(hurt))
+    stage.tick()
+    assert stage.state("hurt") == ("sending", "stopped")
+    receipts = stage.blob("hurt", "receipts.jsonl")
+    data = receipts.download_blob().readall()
+    receipts.delete_blob()
+    # As a restore by copying leaves it: nothing can be appended to a block blob.
+    receipts.upload_blob(data, blob_type="BlockBlob")
+    stage.entra.faults = Schedule([])
+    stage.tick()
+    assert stage.state("hurt") == ("sending", "damaged")
+    for _ in range(3):
+        stage.tick()
+    assert stage.account.outcomes("people") == dict.fromkeys(everybody, "created")
+    assert stage.account.outcomes("hurt") == dict.fromkeys(ids(hurt), "created")
+    assert (stage.state("hurt"), stage.entra.report.duplicate_bodies) == (("settled", ""), 0)
+
+
 @pytest.mark.parametrize("state", ["planning", "sending", "settling"])
 def test_a_run_that_is_deleted_for_its_damage_as_advised_is_begun_anew_and_stops_nothing(
     house: Callable[..., House], state: str
