@@ -119,8 +119,10 @@ class Pipeline:
         if problem is not None and problem.code is ProblemCode.OUTAGE:
             # The host tries the event again, and shows that something is down; a tick would come home all the same.
             raise Retryable(problem.message)
-        if self._sweep.errors:
-            raise self._sweep.errors[0]
+        for error in self._sweep.errors:
+            # Nothing else is mended by another event.
+            if isinstance(error, Retryable | Stopped):
+                raise error
 
     async def on_tick(self) -> list[Summary]:
         """Settle, drain, sweep, and drain again what the sweep has planned; last, and alone, what an attempt died of.

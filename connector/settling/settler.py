@@ -7,7 +7,7 @@ import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -178,10 +178,12 @@ class Settler:
         if unchanged:
             start = min(unchanged)
             known = await job_problem(self._graph, job_path)
-            if all(run.problem == known for run, _ in runs if run.state is State.SETTLING):
+            problems = [run.problem for run, _ in runs if run.state is State.SETTLING]
+            if all(said == known or (said and said.code is ProblemCode.LOG) for said in problems):
                 with telemetry.span("poll", runs=len(runs)):
                     problem = await self._poll(job_id, start, poll)
-                if problem is None and poll.digest.since(start) == memory.digest:
+                same = problem is not None or poll.digest.since(start) == memory.digest
+                if same and all(said == (problem or known) for said in problems):
                     return [run for run, _ in runs]
         opened = [found for run, etag in runs if (found := await asyncio.to_thread(self._open, run, etag))]
         starts = [first for each in opened if (first := self._start(each))]
@@ -192,8 +194,7 @@ class Settler:
                 with telemetry.span("poll", runs=len(runs)):
                     problem = await self._poll(job_id, min(starts), poll, opened)
             else:
-                for each in opened:
-                    _take(_news(poll.events, each), each)
+                problem = _shared_out(poll.events, opened)
             if problem is None:
                 newest = max([poll.newest, min(starts)])
                 for each in opened:
@@ -294,8 +295,7 @@ class Settler:
                 poll.add(page, keep=opened is None)
                 for each, news in zip(opened or (), found, strict=True):
                     news.update(_news(page, each))
-                    if len(each.events) + len(news) > ENTRIES_A_PERSON * len(each.people) + SPARE_ENTRIES:
-                        raise Exceeded(f"the provisioning log has more than {ENTRIES_A_PERSON} entries a person")
+                    _bounded(news, each)
         except Stopped as error:
             poll.failed = True
             log.warning("log not readable", extra={"runs": len(opened or ())})
@@ -303,7 +303,7 @@ class Settler:
         except ConnectorError as error:
             poll.failed = True
             log.warning("log not reached", extra={"runs": len(opened or ())})
-            return Problem(code=ProblemCode.LOG, message=str(error), advice="nothing: every tick tries again")
+            return _not_reached(error)
         # Not before the log was read to its end: half of one says of nobody what it said last.
         for each, news in zip(opened or (), found, strict=True):
             _take(news, each)
@@ -391,6 +391,30 @@ def _news(events: Iterable[Event], opened: RunSoFar) -> dict[str, Event]:
         for event in events
         if event.id not in opened.events and belongs(event, opened.people, opened.receipts)
     }
+
+
+def _bounded(news: Mapping[str, Event], opened: RunSoFar) -> None:
+    """Raises Exceeded for more than any log can have to say of a run."""
+    if len(opened.events) + len(news) > ENTRIES_A_PERSON * len(opened.people) + SPARE_ENTRIES:
+        raise Exceeded(f"the provisioning log has more than {ENTRIES_A_PERSON} entries a person")
+
+
+def _shared_out(events: Sequence[Event], opened: Sequence[RunSoFar]) -> Problem | None:
+    """Gives the runs what is theirs of a whole log; or to none of them, with the reason."""
+    found = [_news(events, each) for each in opened]
+    try:
+        for news, each in zip(found, opened, strict=True):
+            _bounded(news, each)
+    except Exceeded as error:
+        log.warning("log not reached", extra={"runs": len(opened)})
+        return _not_reached(error)
+    for news, each in zip(found, opened, strict=True):
+        _take(news, each)
+    return None
+
+
+def _not_reached(error: ConnectorError) -> Problem:
+    return Problem(code=ProblemCode.LOG, message=str(error), advice="nothing: every tick tries again")
 
 
 def _take(news: dict[str, Event], opened: RunSoFar) -> None:

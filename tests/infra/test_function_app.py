@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from connector.outside import settings
+from connector.outside.settings import DEFAULTS
+from connector.settling.settler import SETTLE_TIME_LIMIT
 from connector.vocabulary.limits import duration
 from tests.infra.bicep import ROOT, body, modules, parsed, resources, source
 
@@ -208,11 +210,14 @@ def test_the_event_subscription_takes_complete_files_of_the_inbox_and_gives_up_l
     assert parsed(SUBSCRIPTION)["parameters"]["deadLetterContainer"]["default"] == names["deadLetters"]
 
 
-def test_sending_stops_before_the_host_would_stop_it() -> None:
+def test_the_time_limits_together_end_five_minutes_before_the_host_would_kill() -> None:
     host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
     hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
-    limit = duration(main_parameter("sendTimeLimit"))
-    assert limit < timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    sending, planning = duration(main_parameter("sendTimeLimit")), duration(DEFAULTS["PLAN_TIME_LIMIT"])
+    assert main_parameter("sendTimeLimit") == DEFAULTS["SEND_TIME_LIMIT"]
+    # Planning twice: side by side, and what is tried alone.
+    longest = SETTLE_TIME_LIMIT + sending + 2 * planning + timedelta(minutes=5)
+    assert longest <= timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
 def test_telemetry_has_no_key() -> None:
