@@ -27,7 +27,7 @@ from connector.sending.drain import Drained
 from connector.sending.uplink import Uplink
 from connector.settling.settler import Settler
 from connector.vocabulary.clock import Clock
-from connector.vocabulary.errors import Retryable, StateUnusable, StorageDown, Unusable
+from connector.vocabulary.errors import Retryable, StateUnusable, Stopped, StorageDown, Unusable
 from connector.vocabulary.order import RunKey
 from connector.vocabulary.run import Obstacle, ProblemCode, Run, Unplanned
 from connector.vocabulary.summary import Summary
