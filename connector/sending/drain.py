@@ -24,8 +24,7 @@ from connector.reporting.publisher import Publisher
 from connector.sending.gate import Gate
 from connector.sending.parts import Parts, intact, people_in
 from connector.sending.pause import INTERRUPTED, LEASE_LOST, Pause
-from connector.sending.run_under_way import RunUnderWay
-from connector.vocabulary.bulk_request import PlannedBody
+from connector.sending.run_under_way import RunUnderWay, planned_bodies
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import (
     Conflict,
@@ -228,7 +227,7 @@ class Drain:
             with suppress(Unusable):
                 path = await asyncio.to_thread(self._upload_path, run)
         run = replace(run, upload_path=path)
-        index = await asyncio.to_thread(self._planned_bodies, run)
+        index = await asyncio.to_thread(planned_bodies, self._store, run)
         begun = {number: receipt for number, receipt in known.items() if not receipt.final}
         receipts = {number: receipt for number, receipt in known.items() if receipt.final}
         spooled = await asyncio.to_thread(self._store.spooled, run)
@@ -270,28 +269,21 @@ class Drain:
                 return
             since = saved.in_doubt_since or self._graph.now()
             under_way.run = under_way.saved = replace(under_way.run, in_doubt_since=since)
-            with suppress(Conflict):
+            try:
                 under_way.etag = await asyncio.to_thread(self._store.save_run, under_way.run, under_way.etag)
-
-    def _planned_bodies(self, run: Run) -> list[PlannedBody]:
-        """How many people each body has, and what `intact` knows it by: "" when the index and the plan are gone."""
-        index = self._store.requests_index(run)
-        if len(index) == run.requests:
-            return index
-        records: dict[int, list[str]] = {}
-        try:
-            for row in self._store.read_plan(run):
-                if row.request:
-                    records.setdefault(row.request, []).append(row.digest)
-        except StateUnusable:
-            # What half a plan says of a body may be half of it.
-            records = {}
-        numbers = range(1, run.requests + 1)
-        return [PlannedBody(len(records.get(number, ())), "".join(records.get(number, ()))) for number in numbers]
+            except Conflict:
+                # Whoever settles the run may have written how far the log was read.
+                found = await asyncio.to_thread(self._store.run, under_way.run.feed, under_way.run.id)
+                if found is not None and found[0].state is State.SENDING:
+                    under_way.run = under_way.saved = replace(
+                        under_way.run, watermark=found[0].watermark, events_etag=found[0].events_etag
+                    )
+                    with suppress(Conflict):
+                        under_way.etag = await asyncio.to_thread(self._store.save_run, under_way.run, found[1])
 
     def _next_request(self) -> tuple[RunUnderWay, int] | None:
         """The next request: the feeds in turn, so that one of 100,000 people does not starve one of ten."""
-        busy = [s for s in self._feeds.values() if s.left and not s.problem]
+        busy = [s for s in self._feeds.values() if s.left and not s.problem and not (s.cautious and s.in_flight)]
         if not busy:
             return None
         under_way = min(busy, key=lambda s: s.turn)
@@ -346,6 +338,7 @@ class Drain:
             self._moved.add((run.feed, run.id))
             await asyncio.to_thread(self._store.delete_request, run, number)
             under_way.sent += 1
+            self._work_there.set()
             log.info(
                 "request sent", extra={"feed": run.feed, "run": run.id, "request": number, "people": receipt.people}
             )

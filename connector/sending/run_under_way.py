@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.outside import telemetry
+from connector.outside.store import Store
 from connector.vocabulary.bulk_request import PlannedBody
-from connector.vocabulary.run import Problem, Receipt, Run
+from connector.vocabulary.errors import StateUnusable
+from connector.vocabulary.run import Problem, ProblemCode, Receipt, Run
 
 
 @dataclass(slots=True)
@@ -40,6 +42,12 @@ class RunUnderWay:
     """Since when Entra may have a request that this sender has no receipt of."""
 
     @property
+    def cautious(self) -> bool:
+        """An administrator has to act first, as far as is known: one request finds out whether that was done."""
+        stopped = self.last_problem is not None and self.last_problem.code is ProblemCode.STOPPED
+        return stopped and not self.sent
+
+    @property
     def idle(self) -> bool:
         return not self.left and not self.in_flight
 
@@ -54,3 +62,20 @@ class RunUnderWay:
     def left_in_doubt(self) -> datetime | None:
         """What the next sender has to know."""
         return self.in_doubt_since or min(self.in_doubt.values(), default=None)
+
+
+def planned_bodies(store: Store, run: Run) -> list[PlannedBody]:
+    """How many people each body has, and what `intact` knows it by: "" when the index and the plan are gone."""
+    index = store.requests_index(run)
+    if len(index) == run.requests:
+        return index
+    records: dict[int, list[str]] = {}
+    try:
+        for row in store.read_plan(run):
+            if row.request:
+                records.setdefault(row.request, []).append(row.digest)
+    except StateUnusable:
+        # What half a plan says of a body may be half of it.
+        records = {}
+    numbers = range(1, run.requests + 1)
+    return [PlannedBody(len(records.get(number, ())), "".join(records.get(number, ()))) for number in numbers]

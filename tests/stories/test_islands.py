@@ -496,13 +496,14 @@ def test_state_that_is_damaged_is_a_runs_own_trouble(house: Callable[..., House]
 def test_receipts_that_storage_refuses_for_good_stop_their_run_and_nothing_is_sent_twice(
     house: Callable[..., House],
 ) -> None:
-    # The run has sent a part when its receipts are replaced, and more than can be in flight at once is left.
+    # The run has sent a part when its receipts are replaced.
     stage = house(Rule(on=Endpoint.UPLOAD, do=Action.STATUS, status=403, calls=((2, None),)))
     stage.account.environment["SEND_LIMIT"] = "1/5ms"
     stage.account.feed("hurt")
-    hurt, everybody = workers(900, first=500), stage.healthy()
+    hurt = workers(900, first=500)
     stage.account.drop("hurt/today.csv", csv_of(hurt))
     stage.tick()
+    everybody = stage.healthy()
     assert stage.state("hurt") == ("sending", "stopped")
     receipts = stage.blob("hurt", "receipts.jsonl")
     data = receipts.download_blob().readall()
@@ -512,7 +513,7 @@ def test_receipts_that_storage_refuses_for_good_stop_their_run_and_nothing_is_se
     stage.entra.faults = Schedule([])
     stage.tick()
     assert stage.state("hurt") == ("sending", "damaged")
-    for _ in range(3):
+    for _ in range(4):
         stage.tick()
     assert stage.account.outcomes("people") == dict.fromkeys(everybody, "created")
     assert stage.account.outcomes("hurt") == dict.fromkeys(ids(hurt), "created")

@@ -169,6 +169,17 @@ def test_a_permission_that_is_taken_away_stops_sending_and_once_granted_it_goes_
     assert (stage.received(), stage.entra.report.duplicate_bodies) == (everybody, 0)
 
 
+def test_of_a_feed_that_waits_for_an_administrator_one_request_a_tick_finds_out(scene: Any) -> None:
+    stage = scene(Rule(on=Endpoint.UPLOAD, do=Action.REVOKE, calls=((1, 1),)))
+    everybody = stage.drop(300)
+    stage.account.tick_here()
+    assert [stage.calls_of_tick() for _ in range(2)] == [1, 1]
+    stage.entra.faults = Schedule([Rule(on=Endpoint.UPLOAD, do=Action.GRANT)])
+    # The grant comes with the next request. Once one has gone through, all go at once, in the same tick.
+    assert [stage.calls_of_tick() for _ in range(2)] == [1, 6]
+    assert (stage.received(), stage.entra.report.duplicate_bodies) == (everybody, 0)
+
+
 def test_a_job_that_is_not_there_stops_its_own_feed_and_no_other(scene: Any) -> None:
     stage = scene()
     path = f"/v1.0/servicePrincipals/{SERVICE_PRINCIPAL}/synchronization/jobs/API2AAD.gone.1/bulkUpload"
