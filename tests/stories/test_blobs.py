@@ -6,12 +6,12 @@ import asyncio
 import gzip
 import json
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettings, ExponentialRetry
+from azure.storage.blob import ContainerClient, ContentSettings, ExponentialRetry
 
 from connector.outside.graph import Graph
 from connector.outside.settings import Settings
@@ -39,22 +39,7 @@ from tests.kit.account import Account, outcomes
 from tests.kit.people import csv_of, ids, worker, workers
 from tests.kit.privacy import Collector
 from tests.kit.servers import MakeSandbox
-from tests.kit.stranger import Stranger, stranger
-
-
-@pytest.fixture
-def graph() -> Iterator[Stranger]:
-    with stranger() as running:
-        yield running
-
-
-@pytest.fixture
-def account(azurite: Azurite, containers: dict[str, str], graph: Stranger) -> Iterator[Account]:
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
-        made = Account(service=service, containers=containers)
-        made.environment = {**azurite.environment(), **graph.environment(), **containers}
-        made.prepare()
-        yield made
+from tests.kit.stranger import Stranger
 
 
 def inbox(account: Account) -> ContainerClient:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.storage.blob import BlobServiceClient
 
 from connector.outside.system_clock import SystemClock
 from connector.reporting.terminal import unplanned_lines
-from connector.sandbox.servers import Azurite
 from tests.kit.account import Account, outcomes
 from tests.kit.people import csv_of, feed_file, ids, workers
 from tests.kit.privacy import Collector
-from tests.kit.stranger import Stranger, stranger
+from tests.kit.stranger import Stranger
 
 LEFTOVERS = (
     "today.csv.tmp",
@@ -28,21 +25,6 @@ LEFTOVERS = (
     "2026/today.csv.part",
     "2026/.today.csv",
 )
-
-
-@pytest.fixture
-def graph() -> Iterator[Stranger]:
-    with stranger() as running:
-        yield running
-
-
-@pytest.fixture
-def account(azurite: Azurite, containers: dict[str, str], graph: Stranger) -> Iterator[Account]:
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
-        made = Account(service=service, containers=containers)
-        made.environment = {**azurite.environment(), **graph.environment(), **containers}
-        made.prepare()
-        yield made
 
 
 class Later(SystemClock):

@@ -7,20 +7,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pysequoia
 import pytest
-from azure.storage.blob import BlobServiceClient
 
-from connector.sandbox.servers import PROJECT, Azurite
+from connector.sandbox.servers import PROJECT
 from tests.kit.account import PATIENCE, Account, adds_up, outcomes, rows
 from tests.kit.command import command
 from tests.kit.people import csv_of, feed_file, ids, workers
 from tests.kit.privacy import Collector, leaks, text_of
-from tests.kit.stranger import Stranger, stranger
+from tests.kit.stranger import Stranger
 
 OURS = pysequoia.Tsk.generate("Connector <connector@example.org>")
 VENDOR = pysequoia.Tsk.generate("Vendor <vendor@example.org>")
@@ -97,21 +95,6 @@ class Keys:
 @pytest.fixture
 def keys(tmp_path: Path) -> Keys:
     return Keys(tmp_path)
-
-
-@pytest.fixture
-def graph() -> Iterator[Stranger]:
-    with stranger() as running:
-        yield running
-
-
-@pytest.fixture
-def account(azurite: Azurite, containers: dict[str, str], graph: Stranger) -> Iterator[Account]:
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
-        made = Account(service=service, containers=containers)
-        made.environment = {**azurite.environment(), **graph.environment(), **containers}
-        made.prepare()
-        yield made
 
 
 def public(key: pysequoia.Tsk) -> str:

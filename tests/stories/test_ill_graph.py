@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.storage.blob import BlobServiceClient
 
 from connector.outside.system_clock import SystemClock
 from connector.sandbox.connection import flood
@@ -20,24 +18,9 @@ from tests.kit.account import Account, adds_up, outcomes
 from tests.kit.people import csv_of, feed_file, workers
 from tests.kit.privacy import Collector
 from tests.kit.servers import MakeSandbox
-from tests.kit.stranger import LOG, Stranger, stranger
+from tests.kit.stranger import LOG, Stranger
 
 ILL = "API2AAD.ill.job"
-
-
-@pytest.fixture
-def graph() -> Iterator[Stranger]:
-    with stranger() as running:
-        yield running
-
-
-@pytest.fixture
-def account(azurite: Azurite, containers: dict[str, str], graph: Stranger) -> Iterator[Account]:
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
-        made = Account(service=service, containers=containers)
-        made.environment = {**azurite.environment(), **graph.environment(), **containers}
-        made.prepare()
-        yield made
 
 
 class Hasty(SystemClock):

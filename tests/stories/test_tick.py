@@ -9,36 +9,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.storage.blob import BlobServiceClient
 
 from connector.sandbox.servers import Azurite, connection_string
 from tests.kit.account import Account, adds_up, ended, outcomes, rows
 from tests.kit.people import csv_of, feed_file, ids, worker, workers
-from tests.kit.stranger import Eavesdropper, Stranger, eavesdropper, stranger
+from tests.kit.stranger import Eavesdropper, Stranger, eavesdropper
 from tests.kit.witness import witness
 
 RUN = r"\d{8}T\d{6}Z-[0-9a-f]{12}"
 
 
 @pytest.fixture
-def graph() -> Iterator[Stranger]:
-    with stranger() as running:
-        yield running
-
-
-@pytest.fixture
 def elsewhere() -> Iterator[Eavesdropper]:
     with eavesdropper() as running:
         yield running
-
-
-@pytest.fixture
-def account(azurite: Azurite, containers: dict[str, str], graph: Stranger) -> Iterator[Account]:
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
-        made = Account(service=service, containers=containers)
-        made.environment = {**azurite.environment(), **graph.environment(), **containers}
-        made.prepare()
-        yield made
 
 
 def test_a_drop_becomes_a_settled_summary_with_nothing_but_settings(account: Account, graph: Stranger) -> None:

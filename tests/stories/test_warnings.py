@@ -6,37 +6,20 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.storage.blob import BlobServiceClient
 
 from connector.commands.preview import preview
-from connector.sandbox.servers import Azurite, Sandbox
+from connector.sandbox.servers import Sandbox
 from connector.vocabulary.scim import BULK_REQUEST, CORE_USER, ENTERPRISE_USER
 from tests.kit.account import Account, adds_up, outcomes, rows
 from tests.kit.people import csv_of, feed_file, ids, worker, workers
 from tests.kit.privacy import leaks
-from tests.kit.stranger import Stranger, stranger
+from tests.kit.stranger import Stranger
 
 WHERE = """where: IIF([Team] = "Contractors", "False", "True")\n"""
-
-
-@pytest.fixture
-def graph() -> Iterator[Stranger]:
-    with stranger() as running:
-        yield running
-
-
-@pytest.fixture
-def account(azurite: Azurite, containers: dict[str, str], graph: Stranger) -> Iterator[Account]:
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
-        made = Account(service=service, containers=containers)
-        made.environment = {**azurite.environment(), **graph.environment(), **containers}
-        made.prepare()
-        yield made
 
 
 class Previewer:
