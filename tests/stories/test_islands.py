@@ -49,10 +49,13 @@ class Planned(Secrets):
 
 
 class Clock(SystemClock):
-    """Skips on demand."""
+    """Skips on demand, and waits a twentieth of what it is asked for: whoever is down is asked again and again."""
 
     def __init__(self) -> None:
         self.skipped = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / 20)
 
     def monotonic(self) -> float:
         return super().monotonic() + self.skipped
@@ -150,7 +153,7 @@ def house(azurite: Azurite, containers: dict[str, str], make_sandbox: MakeSandbo
 # a drop
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError, RecursionError, UnicodeError, AssertionError, OSError])
+@pytest.mark.parametrize("error", [ZeroDivisionError, RecursionError, OSError])
 def test_whatever_a_drop_does_the_feed_beside_it_comes_home_in_the_same_tick(
     house: Callable[..., House], error: type[Exception]
 ) -> None:
@@ -273,7 +276,7 @@ def test_an_invocation_that_the_host_stops_is_no_failed_attempt(house: Callable[
     stage = house()
     stage.account.feed("people", feed_file())
     stage.account.drop("people/today.csv", csv_of(workers(3000)))
-    for _ in range(4):
+    for _ in range(2):
         process = stage.account.start("tick")
         until(partial(_has_begun, stage, process), "the run")
         process.send_signal(signal.SIGTERM)
@@ -461,23 +464,29 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
     "flipped": _flipped,
     "empty": lambda data: b"",
     "deleted": lambda data: None,
-    "halved": lambda data: data[: len(data) // 2],
+}
+
+
+STATE = {
+    "run.json": "run",
+    "plan.jsonl.gz": "plan",
+    "requests.json": "requests",
+    "receipts.jsonl": "receipts",
+    "events.jsonl.gz": "events",
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("blob", ["run.json", "plan.jsonl.gz", "requests.json", "receipts.jsonl", "events.jsonl.gz"])
-def test_state_that_is_damaged_is_a_runs_own_trouble(house: Callable[..., House], blob: str, damage: str) -> None:
+def test_state_that_is_damaged_is_a_runs_own_trouble(house: Callable[..., House], damage: str) -> None:
     # Of half of the people the log speaks at once, of the others in an hour.
     stage = house(log_late=3600.0, log_late_share=0.5)
-    stage.account.feed("hurt")
-    stage.account.drop("hurt/today.csv", csv_of(workers(120, first=500)))
+    for number, feed in enumerate(STATE.values()):
+        stage.account.feed(feed)
+        stage.account.drop(f"{feed}/today.csv", csv_of(workers(60, first=100 * (number + 5))))
     stage.tick()
     stage.tick()
-    names = [name for name in stage.account.runs() if name.startswith("hurt/") and name.endswith(blob)]
-    assert len(names) == 1
-    for name in names:
-        client = stage.account.service.get_blob_client(stage.account.containers["RUNS_CONTAINER"], name)
+    for blob, feed in STATE.items():
+        client = stage.blob(feed, f"/{blob}")
         data = DAMAGES[damage](client.download_blob().readall())
         client.delete_blob()
         if data is not None:
@@ -488,9 +497,9 @@ def test_state_that_is_damaged_is_a_runs_own_trouble(house: Callable[..., House]
         errors = stage.tick()
         assert [type(error).__name__ for error in errors] in ([], ["StateUnusable"])
     assert len(stage.account.outcomes("people")) == len(everybody)
-    summary = stage.account.summary("hurt")
-    assert adds_up(summary)
-    assert summary["rows"]["pending"] >= 0
+    for feed in STATE.values():
+        summary = stage.account.summary(feed)
+        assert (adds_up(summary), summary["rows"]["pending"] >= 0) == (True, True), feed
 
 
 def test_receipts_that_storage_refuses_for_good_stop_their_run_and_nothing_is_sent_twice(
@@ -500,7 +509,7 @@ def test_receipts_that_storage_refuses_for_good_stop_their_run_and_nothing_is_se
     stage = house(Rule(on=Endpoint.UPLOAD, do=Action.STATUS, status=403, calls=((2, None),)))
     stage.account.environment["SEND_LIMIT"] = "1/5ms"
     stage.account.feed("hurt")
-    hurt = workers(900, first=500)
+    hurt = workers(300, first=500)
     stage.account.drop("hurt/today.csv", csv_of(hurt))
     stage.tick()
     everybody = stage.healthy()
