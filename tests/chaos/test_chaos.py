@@ -25,13 +25,13 @@ from tests.chaos.world import World
 SAMPLES = Path(__file__).parents[1] / "samples"
 
 
-# Of the first thirty all but those that take seconds.
-@pytest.mark.parametrize("seed", sorted({*range(30)} - {4, 6, 14, 17}))
+# A hundred are run by `.ci/run`: these take no seconds.
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 5, 7, 8, 9, 10, 11])
 def test_a_random_schedule_keeps_every_promise(seed: int) -> None:
     assert judged(drawn(seed)) == []
 
 
-@pytest.mark.parametrize("seed", [3, 10, 22])
+@pytest.mark.parametrize("seed", [3])
 def test_a_seed_replays_call_by_call(seed: int) -> None:
     def calls() -> tuple[list[object], list[object]]:
         world = World(drawn(seed))
