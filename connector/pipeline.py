@@ -157,15 +157,19 @@ class Pipeline:
         errors += self._sweep.errors
         for drop in (drop for unplanned in self.unplanned for drop in unplanned.waiting):
             log.warning("marker missing", extra={"feed": drop.feed, "run": drop.run_id})
-        if telemetry.active():
-            await self._feed_status.report_status()
-        if self._examine is not None:
-            await self._examine()
+        await step(self._watch)
         if await step(self._plan_alone):
             await step(self._drain)
         if errors:
             raise errors[0]
         return [s for key in touched if (s := await asyncio.to_thread(self._summary, *key))]
+
+    async def _watch(self) -> list[RunKey]:
+        if telemetry.active():
+            await self._feed_status.report_status()
+        if self._examine is not None:
+            await self._examine()
+        return []
 
     async def _plan_what_landed(self) -> list[RunKey]:
         return await self._planned(self._sweep.plan_what_landed)

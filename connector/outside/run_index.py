@@ -31,11 +31,9 @@ _REPAIRED = f"{_OPEN}_repaired"
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that has ended and whose drop still lay in the inbox: why it was rejected, by which feed file."""
+    """A run that has ended, at about this time, and whose drop still lay in the inbox."""
 
     state: State | None
-    code: str
-    feed_etag: str
     at: datetime
 
 
@@ -93,9 +91,7 @@ class RunIndex:
             elif f"{kind}/" == _OPEN and run_id:
                 index.open[feed, run_id] = state_of(words)
             elif f"{kind}/" == _ENDED and run_id:
-                index.ended[feed, run_id] = Ended(
-                    state_of(words), words.get("code", ""), words.get("feed_etag", ""), blob.last_modified
-                )
+                index.ended[feed, run_id] = Ended(state_of(words), blob.last_modified)
             elif f"{kind}/" == _NEWEST:
                 index.newest[feed] = Newest(words.get("landed", ""), words.get("planned", ""))
             elif f"{kind}/" == _GOOD:
@@ -107,10 +103,7 @@ class RunIndex:
         if not run.state.final:
             self._write(f"{_OPEN}{run.feed}/{run.id}", {"state": run.state.value})
             return
-        code = run.problem.code.value if run.problem else ""
-        self._write(
-            f"{_ENDED}{run.feed}/{run.id}", {"state": run.state.value, "code": code, "feed_etag": run.feed_etag}
-        )
+        self._write(f"{_ENDED}{run.feed}/{run.id}", {"state": run.state.value})
         self.close((run.feed, run.id))
 
     def note_lost(self, key: RunKey, state: State | None) -> None:

@@ -38,7 +38,7 @@ from connector.outside.inbox import Inbox
 from connector.outside.run_index import PREFIX, RunIndex, state_of
 from connector.outside.settings import Settings
 from connector.vocabulary.bulk_request import PlannedBody
-from connector.vocabulary.errors import Conflict, DropUnusable, Fault, StateUnusable
+from connector.vocabulary.errors import Conflict, Fault, StateUnusable
 from connector.vocabulary.event import Event
 from connector.vocabulary.inbox import InboxBlob
 from connector.vocabulary.lines import (
@@ -149,8 +149,6 @@ class Store:
             if rest == "run.json":
                 entry.has_state = True
                 entry.state = state_of(blob.metadata or {})
-            elif match := _SPOOL.match(rest):
-                entry.spool.append(int(match[1]))
         return {key: entry for key, entry in entries.items() if entry.has_state}
 
     def run(self, feed: str, run: str) -> tuple[Run, str] | None:
@@ -473,7 +471,7 @@ def damaged(advice: str) -> Fault:
 
 _AGAIN = "drop the file again under its name: that is a new run of its own"
 # What parsing and unpacking raise for bytes that are not what was written.
-_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, zlib.error, DropUnusable)
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, zlib.error)
 _NO_RUN = Fault(
     message="is damaged: it is no run's state",
     advice="delete this run's folder of the runs container: the file is then planned and sent again by itself where it "

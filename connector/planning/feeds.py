@@ -36,8 +36,8 @@ class Feeds:
         except Exception as error:
             raise FeedUnusable(path, [unforeseen(error, "the feed file")]) from error
 
-    def files(self, feed: str, good: str) -> tuple[Files, str]:
-        """The feed's rules on which blobs are drops, and the file's ETag ("": there is none).
+    def files(self, feed: str, good: str) -> Files:
+        """The feed's rules on which blobs are drops.
 
         They count whatever else is wrong with the feed file, lest markers and what is to be ignored become runs; while
         they cannot be made out, the last good ones do. `good` is the ETag of the file that these were in, "" for none.
@@ -47,9 +47,9 @@ class Feeds:
         if rules is not None:
             if etag != good:
                 self._store.index.keep_feed_file(feed, text, etag)
-            return rules, etag
+            return rules
         before = self._store.index.good_feed_file(feed) if good else None
-        return (self._rules(feed, before) if before else None) or Files(), etag
+        return (self._rules(feed, before) if before else None) or Files()
 
     def _rules(self, feed: str, text: bytes) -> Files | None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from connector.feed.files import Files
@@ -67,13 +68,16 @@ class Sweep:
         self._to_try_alone = {}
         index = self._store.index.read()
         if only is None and self._repair_is_due(index):
-            index = self._repair(index)
+            with self._own_trouble("index"):
+                index = self._repair(index)
         landed = self._landed(index, only)
         drops = {(drop.feed, drop.run_id): drop for drop in landed}
         for key, state in index.open.items():
             mine = only is None or key[0] == only.feed
-            if mine and state in {State.PLANNING, None} and key not in drops and (found := self._without_a_blob(key)):
-                drops[key] = found
+            if mine and state in {State.PLANNING, None} and key not in drops:
+                with self._own_trouble("plan", *key):
+                    if found := self._without_a_blob(key):
+                        drops[key] = found
         until = self._clock.monotonic() + self._time_limit
         states = index.states()
         for key, drop in in_order_of_landing(drops):
@@ -128,14 +132,20 @@ class Sweep:
         ended = index.ended.get(key)
         if ended is None or ended.state is not State.REJECTED or key in index.open or index.is_overtaken(key):
             return False
-        try:
+        with self._own_trouble("plan", *key):
             return self._planner.reopen(*key)
+        return False
+
+    @contextmanager
+    def _own_trouble(self, step: str, feed: str = "", run: str = "") -> Iterator[None]:
+        """Whatever goes wrong in the block concerns that run or feed: it is said, and the sweep goes on."""
+        try:
+            yield
         except StorageDown:
             raise
         except Exception as error:
-            log.warning("planning failed", extra={"feed": key[0], "run": key[1], "error": type(error).__name__})
+            log.error("step failed", extra={"step": step, "feed": feed, "run": run, "error": type(error).__name__})
             self.errors.append(error)
-            return False
 
     def _without_a_blob(self, key: RunKey) -> Drop | None:
         """Of a run that is being planned, or of which nobody knows: its blob was deleted or replaced meanwhile.
@@ -183,15 +193,10 @@ class Sweep:
                 log.info("blobs ignored", extra={"feed": feed, "blobs": len(blobs)})
                 unplanned.append(Unplanned(feed=feed, ignored=len(blobs)))
                 continue
-            try:
-                files = self._feeds.files(feed, index.good.get(feed, ""))[0] if feed else Files()
-            except StorageDown:
-                raise
-            except Exception as error:
-                log.error(
-                    "step failed", extra={"step": "feed file", "feed": feed, "run": "", "error": type(error).__name__}
-                )
-                self.errors.append(error)
+            files: Files | None = None
+            with self._own_trouble("feed file", feed):
+                files = self._feeds.files(feed, index.good.get(feed, "")) if feed else Files()
+            if files is None:
                 continue
             names = {found.drop.name for found in blobs}
             ignored = 0
@@ -230,7 +235,8 @@ class Sweep:
         there = {(drop.feed, drop.run_id) for drop in landed}
         for key, ended in index.ended.items():
             if key not in there and self._clock.now() - ended.at > STILL_SPEAKING:
-                self._store.index.forget(key)
+                with self._own_trouble("index", *key):
+                    self._store.index.forget(key)
 
     def _repair_is_due(self, index: Index) -> bool:
         return index.repaired is None or self._clock.now() - index.repaired > REPAIR_EVERY

@@ -24,7 +24,7 @@ from connector.reporting.publisher import Publisher
 from connector.sending.gate import Gate
 from connector.sending.parts import Parts, intact, people_in
 from connector.sending.pause import INTERRUPTED, LEASE_LOST, Pause
-from connector.sending.run_under_way import RunUnderWay, planned_bodies
+from connector.sending.run_under_way import RunUnderWay, log_failed, planned_bodies, problem_of
 from connector.vocabulary.clock import Clock
 from connector.vocabulary.errors import (
     Conflict,
@@ -32,7 +32,6 @@ from connector.vocabulary.errors import (
     Refused,
     Retryable,
     StateUnusable,
-    Stopped,
     StorageDown,
     Unusable,
 )
@@ -54,8 +53,6 @@ REMAKES = 5
 # A request that fails so often in a row is left in the spool: the next tick is the longer wait.
 ATTEMPTS = 6
 
-_UNFORESEEN = "bulk request {number} of runs/{run.feed}/{run.id} made the connector fail ({error})"
-_REPORT = "please report it with this message; the next tick tries it again, and other feeds are not held up by it"
 _RECEIPTS = (
     "nothing is lost, and nothing is sent twice: the receipt is in a blob of its own; but each tick sends no more than "
     "a few requests of this feed until receipts.jsonl can be appended to (is there a legal hold, or a restored blob?)"
@@ -170,7 +167,13 @@ class Drain:
         """Closes what is completely sent, and gives every feed its oldest run. False when nothing is left to do."""
         for feed, under_way in list(self._feeds.items()):
             if under_way.idle and not under_way.problem:
-                await self._close_run(under_way)
+                try:
+                    await self._close_run(under_way)
+                except StorageDown:
+                    raise
+                except Exception as error:
+                    self._stop_for(under_way, error)
+                    continue
                 under_way.end_span()
                 del self._feeds[feed]
         await self._show_progress()
@@ -192,8 +195,12 @@ class Drain:
             self._published = now
             for under_way in list(self._feeds.values()):
                 if under_way.sent:
-                    with suppress(ConnectorError):
+                    try:
                         await asyncio.to_thread(self._publisher.publish, under_way.run)
+                    except ConnectorError:
+                        pass
+                    except Exception as error:
+                        log_failed(under_way.run.feed, under_way.run.id, error)
 
     async def _opened(self, feed: str, run_id: str) -> RunUnderWay | None:
         """None as well where the run's own state is what keeps it: it is no reason for the others to wait."""
@@ -203,10 +210,17 @@ class Drain:
             raise
         except Exception as error:
             self._stopped_feeds.add(feed)
+            # Settling says of a damaged state which blob it is.
             if not isinstance(error, StateUnusable):
-                # Settling says of a damaged state which blob it is.
-                _log_failed(feed, run_id, error)
+                with suppress(ConnectorError):
+                    await self._say_not_opened(feed, run_id, problem_of(feed, run_id, error))
             return None
+
+    async def _say_not_opened(self, feed: str, run_id: str, problem: Problem) -> None:
+        found = await asyncio.to_thread(self._store.run, feed, run_id)
+        if found is not None and found[0].problem != problem:
+            await asyncio.to_thread(self._store.save_run, replace(found[0], problem=problem), found[1])
+            self._moved.add((feed, run_id))
 
     async def _open(self, feed: str, run_id: str) -> RunUnderWay | None:
         found = await asyncio.to_thread(self._store.run, feed, run_id)
@@ -342,30 +356,26 @@ class Drain:
             log.info(
                 "request sent", extra={"feed": run.feed, "run": run.id, "request": number, "people": receipt.people}
             )
-        except Stopped as error:
-            # It concerns this feed's job; the other feeds go on.
-            under_way.left.appendleft(number)
-            self._stop_feed(under_way, error.message, error.advice)
-        except (Retryable, Conflict) as error:
-            under_way.left.appendleft(number)
-            self._gate.stop_for_outage(str(error))
         except Pause:
             under_way.left.appendleft(number)
             raise
-        except Exception as error:
-            # What nobody foresaw is in what this run alone has: the others go on.
+        except Retryable as error:
             under_way.left.appendleft(number)
-            _log_failed(run.feed, run.id, error)
-            self._stop_feed(under_way, _UNFORESEEN.format(run=run, number=number, error=type(error).__name__), _REPORT)
+            self._gate.stop_for_outage(str(error))
+        except Exception as error:
+            # It concerns this feed's job, or what this run alone has; the other feeds go on.
+            under_way.left.appendleft(number)
+            self._stop_for(under_way, error)
         finally:
             under_way.in_flight -= 1
 
-    def _stop_feed(
-        self, under_way: RunUnderWay, message: str, advice: str, code: ProblemCode = ProblemCode.STOPPED
-    ) -> None:
+    def _stop_for(self, under_way: RunUnderWay, error: Exception) -> None:
+        self._stop_feed(under_way, problem_of(under_way.run.feed, under_way.run.id, error))
+
+    def _stop_feed(self, under_way: RunUnderWay, problem: Problem) -> None:
         """Nothing more of this feed is sent in this drain."""
         self._stopped_feeds.add(under_way.run.feed)
-        under_way.problem = Problem(code=code, message=message, advice=advice)
+        under_way.problem = problem
         self._changed.set()
 
     async def _keep_receipt(self, under_way: RunUnderWay, receipt: Receipt) -> None:
@@ -384,7 +394,8 @@ class Drain:
             await asyncio.to_thread(self._store.put_receipt, run, receipt)
             under_way.receipts_apart = True
             log.error("receipt kept apart", extra={"feed": run.feed, "run": run.id, "request": receipt.request})
-            self._stop_feed(under_way, f"storage refuses a receipt: {error}", _RECEIPTS, ProblemCode.DAMAGED)
+            message = f"storage refuses a receipt: {error}"
+            self._stop_feed(under_way, Problem(code=ProblemCode.DAMAGED, message=message, advice=_RECEIPTS))
 
     async def _deliver(self, under_way: RunUnderWay, number: int, people: int, body: bytes) -> Receipt:
         """The receipt of a body that Entra took, in parts if it refused some of its operations.
@@ -487,7 +498,3 @@ class Drain:
             log.warning("run waits", extra={"feed": noted.feed, "run": noted.id, "code": problem.code})
         with suppress(Conflict):
             await asyncio.to_thread(self._store.save_run, noted, under_way.etag)
-
-
-def _log_failed(feed: str, run_id: str, error: Exception) -> None:
-    log.error("step failed", extra={"step": "send", "feed": feed, "run": run_id, "error": type(error).__name__})

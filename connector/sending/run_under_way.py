@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,8 +11,10 @@ from datetime import datetime
 from connector.outside import telemetry
 from connector.outside.store import Store
 from connector.vocabulary.bulk_request import PlannedBody
-from connector.vocabulary.errors import StateUnusable
+from connector.vocabulary.errors import ConnectorError, StateUnusable, Stopped
 from connector.vocabulary.run import Problem, ProblemCode, Receipt, Run
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -79,3 +82,21 @@ def planned_bodies(store: Store, run: Run) -> list[PlannedBody]:
         records = {}
     numbers = range(1, run.requests + 1)
     return [PlannedBody(len(records.get(number, ())), "".join(records.get(number, ()))) for number in numbers]
+
+
+def problem_of(feed: str, run_id: str, error: Exception) -> Problem:
+    """Why a run cannot be sent now, where that is its own trouble."""
+    if isinstance(error, Stopped):
+        message, advice = error.message, error.advice
+    elif isinstance(error, ConnectorError):
+        message, advice = str(error), "nothing: every tick tries again"
+    else:
+        # Of an exception that is not ours its class alone: its words may be a person's.
+        log_failed(feed, run_id, error)
+        message = f"sending runs/{feed}/{run_id} made the connector fail ({type(error).__name__})"
+        advice = "please report it with this message; every tick tries again, and no other feed is held up by it"
+    return Problem(code=ProblemCode.STOPPED, message=message, advice=advice)
+
+
+def log_failed(feed: str, run_id: str, error: Exception) -> None:
+    log.error("step failed", extra={"step": "send", "feed": feed, "run": run_id, "error": type(error).__name__})

@@ -119,10 +119,17 @@ class Settler:
         index = await asyncio.to_thread(self._store.index.read)
         jobs: dict[str, list[tuple[Run, str]]] = {}
         for key, state in sorted(index.open.items()):
-            if state is not State.PLANNING:
+            if state is State.PLANNING:
+                continue
+            try:
                 found = await asyncio.to_thread(self._found, key, state, index)
-                if found is not None:
-                    jobs.setdefault(found[0].upload_path, []).append(found)
+            except StorageDown:
+                raise
+            except Exception as error:
+                self._failed(error, *key)
+                continue
+            if found is not None:
+                jobs.setdefault(found[0].upload_path, []).append(found)
         settled: list[Run] = []
         self._until = self._clock.monotonic() + SETTLE_TIME_LIMIT.total_seconds()
         # In any order: a job whose log takes all the time must not be the first one every time.

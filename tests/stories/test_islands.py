@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 
 from connector.outside.graph import Graph
 from connector.outside.keys import Secrets
@@ -359,6 +359,65 @@ def test_a_run_keeps_the_job_that_has_a_part_of_it(house: Callable[..., House]) 
         ("settled", ""),
         outcomes(created=200),
     )
+
+
+def _stopped(house: Callable[..., House]) -> House:
+    """A house whose feed "hurt" waits for a permission, with two requests that are not sent."""
+    stage = house(Rule(on=Endpoint.UPLOAD, do=Action.REVOKE, calls=((1, 1),)))
+    stage.account.feed("hurt")
+    stage.account.drop("hurt/today.csv", csv_of(workers(60, first=500)))
+    stage.tick()
+    assert stage.state("hurt") == ("sending", "stopped")
+    stage.entra.faults = Schedule([Rule(on=Endpoint.UPLOAD, do=Action.GRANT)])
+    return stage
+
+
+def test_a_state_that_storage_does_not_give_out_keeps_no_other_run_from_settling(house: Callable[..., House]) -> None:
+    stage = _stopped(house)
+    stage.blob("hurt", "run.json").set_standard_blob_tier("Archive")
+    everybody = stage.healthy()
+    for _ in range(4):
+        assert [type(error).__name__ for error in stage.tick()] == ["BlobRefused"]
+    assert stage.account.outcomes("people") == dict.fromkeys(everybody, "created")
+    assert stage.state("people") == ("settled", "")
+
+
+def test_a_body_that_somebody_holds_stops_its_own_feed_and_is_sent_once(house: Callable[..., House]) -> None:
+    stage = _stopped(house)
+    held = BlobLeaseClient(stage.blob("hurt", "/spool/000001.json"))
+    held.acquire()
+    everybody = stage.healthy()
+    for _ in range(4):
+        stage.tick()
+    assert stage.account.outcomes("people") == dict.fromkeys(everybody, "created")
+    assert stage.state("hurt") == ("sending", "stopped")
+    assert "/spool/000001.json" in stage.account.summary("hurt")["problem"]["message"]
+    held.release()
+    for _ in range(3):
+        stage.tick()
+    assert stage.account.summary("hurt")["outcomes"] == outcomes(created=60)
+    assert (stage.state("hurt"), stage.entra.report.duplicate_bodies) == (("settled", ""), 0)
+
+
+def test_a_body_that_cannot_be_made_again_now_stops_its_own_feed(house: Callable[..., House]) -> None:
+    stage = house(Rule(on=Endpoint.UPLOAD, do=Action.REVOKE, calls=((1, 1),)))
+    stage.account.feed("hurt", feed_file())
+    stage.account.drop("hurt/today.csv", csv_of(workers(60, first=500)))
+    stage.tick()
+    stage.entra.faults = Schedule([Rule(on=Endpoint.UPLOAD, do=Action.GRANT)])
+    stage.blob("hurt", "/spool/000002.json").delete_blob()
+    # What it is made of is not to be had.
+    inbox = stage.account.service.get_blob_client(stage.account.containers["INBOX_CONTAINER"], "hurt/today.csv")
+    inbox.set_standard_blob_tier("Archive")
+    everybody = stage.healthy()
+    for _ in range(4):
+        stage.tick()
+    assert stage.account.outcomes("people") == dict.fromkeys(everybody, "created")
+    assert stage.state("hurt") == ("sending", "stopped")
+    inbox.set_standard_blob_tier("Hot")
+    for _ in range(3):
+        stage.tick()
+    assert (stage.state("hurt"), stage.account.summary("hurt")["outcomes"]) == (("settled", ""), outcomes(created=60))
 
 
 # what a tick costs
