@@ -158,7 +158,7 @@ def adventure() -> tuple[Recorder, list[logging.LogRecord]]:
 def test_every_event_can_happen(adventure: tuple[Recorder, list[logging.LogRecord]]) -> None:
     # Said of a whole invocation, by an app that examines itself, and once a process.
     elsewhere = {"invocation ended", "examined", "examination failed", "job status not readable"}
-    # What takes an island's whole trouble: tests/stories/test_islands.py.
+    # What takes an island's whole trouble: tests/stories/test_islands.py and test_damaged_state.py.
     elsewhere |= {"planning unfinished", "sweep out of time", "settling out of time", "receipt kept apart"}
     said = {str(record.msg) for record in adventure[1]}
     assert set(EVENTS) - said - elsewhere == set()
