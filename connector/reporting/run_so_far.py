@@ -62,6 +62,8 @@ class RunSoFar:
         if run.times.sent is not None and (lost := run.requests - len(receipts)) > 0:
             receipts |= _as_planned(store, run, people, receipts)
             damage.append(_RECEIPTS.format(run=run, lost=lost))
+        if run.times.sent is not None and (unsent := count_rows(run.rows, receipts).pending):
+            damage.append(_UNSENT.format(run=run, unsent=unsent))
         lines, events_etag = store.events(run)
         events = {event.id: event for event, _ in lines}
         foreign = {event.id for event, foreign in lines if foreign}
@@ -160,6 +162,10 @@ def _as_planned(
 _PLAN = (
     "runs/{run.feed}/{run.id}/plan.jsonl.gz is damaged or missing: {rows} of its {planned} rows could be read, so not "
     "everybody can be named here; the counts hold (drop the file again under its name: everybody is sent again)"
+)
+_UNSENT = (
+    "runs/{run.feed}/{run.id}/run.json is damaged: {unsent} people of its plan are in no request that it knows of, and "
+    "were not sent (drop the file again under its name: everybody is sent again)"
 )
 _RECEIPTS = (
     "runs/{run.feed}/{run.id}/receipts.jsonl is damaged or missing: {lost} requests were sent, and what Entra answered "

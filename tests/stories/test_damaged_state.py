@@ -122,6 +122,21 @@ def _out_of_memory() -> None:
     raise MemoryError
 
 
+def test_a_run_that_has_forgotten_some_of_its_requests_says_whom_nobody_has_sent(house: Callable[..., House]) -> None:
+    stage = house(Rule(on=Endpoint.UPLOAD, do=Action.REVOKE, calls=((1, 1),)))
+    stage.account.drop("people/today.csv", csv_of(workers(120)))
+    stage.tick()
+    stage.entra.faults = Schedule([Rule(on=Endpoint.UPLOAD, do=Action.GRANT)])
+    blob = stage.blob("people", "run.json")
+    state = json.loads(blob.download_blob().readall())
+    # A flipped bit that leaves a number.
+    blob.upload_blob(json.dumps(state | {"requests": 2}), metadata={"state": "sending"}, overwrite=True)
+    for _ in range(4):
+        stage.tick()
+    [note] = stage.account.summary("people")["notes"]
+    assert (stage.state("people"), "20 people of its plan are in no request" in note) == (("settled", ""), True)
+
+
 def test_a_run_that_is_deleted_when_a_later_one_was_sent_is_not_sent_over_it(house: Callable[..., House]) -> None:
     stage = house(log_delay=3600.0)
     stage.account.drop("people/first.csv", csv_of(workers(3)))
